@@ -1,0 +1,59 @@
+"""Everything mapper refuses to do, as one small tree.
+
+    MapperError            1  the parent; never raised by itself
+    ├── RequestError       2  what was asked for: a country, an area, a period, an option
+    ├── ArchiveError       3  the archive cannot be reached, or answers what cannot be used
+    ├── SceneError         4  no scene fits the request, or a scene cannot be read
+    ├── CheckpointError    5  the weights are missing, damaged, or made for something else
+    ├── OutputError        6  a product cannot be written, or is not what was written
+    └── IncompleteError    7  the run ended, but some tiles failed
+
+The number is the exit code of the command. A message is one line: the thing, the value found, the
+value wanted, the next step. docs/errors.md lists them all.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MapperError(Exception):
+    """Something a person can act on; `str(error)` is the one line they read."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class RequestError(MapperError):
+    """The request itself is wrong: country, area, period, option or recipe."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ArchiveError(MapperError):
+    """The archive is down, unknown, or answers something that is no STAC."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class SceneError(MapperError):
+    """No scene fits the request, or the pixels of a scene cannot be used."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class CheckpointError(MapperError):
+    """The checkpoint is missing, damaged, or made for other bands or another legend."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class OutputError(MapperError):
+    """A product cannot be written: no permission, no space, or damaged afterwards."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class IncompleteError(MapperError):
+    """The run came to its end, but some tiles have no map; running again retries them."""
+
+    exit_code: ClassVar[int] = 7

@@ -1,0 +1,1 @@
+"""What the satellites saw: archives, scenes, pixels, composites."""
