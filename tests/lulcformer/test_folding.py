@@ -1,0 +1,87 @@
+"""The orders of computation differ in cost and in nothing else."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mapper.lulcformer.folding import for_inference
+from mapper.lulcformer.model import MICRO, LulcFormer
+
+
+class PublishedOrder(nn.Module):
+    """A decoder run in the published order."""
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        return self.decoder.published(stages)
+
+
+@pytest.fixture
+def model() -> LulcFormer:
+    """In float64, every bias and statistic away from its initial zero or one."""
+    generator = torch.Generator().manual_seed(0)
+    model = LulcFormer(replace(MICRO, missing_token=True)).double().eval()
+    with torch.no_grad():
+        for tensor in [*model.parameters(), *model.buffers()]:
+            if tensor.is_floating_point():
+                noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+                tensor.add_(0.2 * noise)
+    return model
+
+
+def pixels() -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    optical = torch.randn(2, 10, 93, 61, generator=generator, dtype=torch.float64)
+    radar = torch.randn(2, 2, 93, 61, generator=generator, dtype=torch.float64)
+    return optical, radar, torch.rand(2, 1, 93, 61, generator=generator) > 0.4
+
+
+def test_folded_order_equals_the_published_one(model: LulcFormer) -> None:
+    optical, radar, valid = pixels()
+    with torch.no_grad():
+        folded = model(optical, radar, valid)
+        model.head = PublishedOrder(model.head)
+        published = model(optical, radar, valid)
+    torch.testing.assert_close(folded, published, atol=1e-12, rtol=1e-12)
+
+
+def test_gradients_of_the_folded_order_equal_the_published_ones(model: LulcFormer) -> None:
+    optical, radar, _ = pixels()
+    model(optical, radar).square().mean().backward()
+    folded = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    decoder = model.head
+    model.zero_grad()
+    model.head = PublishedOrder(decoder)
+    model(optical, radar).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        name = name.replace("head.decoder", "head")
+        if name in folded:
+            torch.testing.assert_close(folded[name], parameter.grad, atol=1e-11, rtol=1e-9)
+
+
+def test_inference_form_is_exact(model: LulcFormer) -> None:
+    optical, radar, valid = pixels()
+    with torch.no_grad():
+        wanted = model(optical, radar, valid, valid)
+        got = for_inference(model)(optical, radar, valid, valid)
+    torch.testing.assert_close(got, wanted, atol=1e-12, rtol=1e-12)
+
+
+def test_inference_form_leaves_the_model_alone(model: LulcFormer) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for_inference(model.train())
+    assert model.training
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_same_shape_and_threads_give_the_same_bits(model: LulcFormer) -> None:
+    optical, radar, _ = pixels()
+    fast = for_inference(model.float())
+    with torch.no_grad():
+        first = fast(optical.float(), radar.float())
+        assert torch.equal(first, fast(optical.float(), radar.float()))

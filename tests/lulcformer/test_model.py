@@ -1,0 +1,146 @@
+"""LULC-Former is the published network, and treats absent sensors as it says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mapper.lulcformer.model import MICRO, VARIANTS, LulcFormer, Variant
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def golden() -> LulcFormer:
+    """The micro network with the golden weights."""
+    model = LulcFormer(MICRO).eval()
+    model.load_state_dict(load_file(GOLDEN / "micro_weights.safetensors"), strict=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokens() -> LulcFormer:
+    """A micro network with missing tokens that are visibly not zero."""
+    torch.manual_seed(3)
+    model = LulcFormer(replace(MICRO, missing_token=True)).eval()
+    with torch.no_grad():
+        model.missing_p.normal_()
+        model.missing_s.normal_()
+    return model
+
+
+def pixels(side: int = 64, images: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    optical = torch.randn(images, 10, side, side, generator=generator)
+    return optical, torch.randn(images, 2, side, side, generator=generator)
+
+
+@pytest.mark.parametrize("case", ["a", "b"])
+def test_golden_logits_are_met_to_1e_5(golden: LulcFormer, case: str) -> None:
+    cases = load_file(GOLDEN / "micro_cases.safetensors")
+    with torch.no_grad():
+        logits = golden(cases[f"s2_{case}"], cases[f"s1_{case}"])
+    torch.testing.assert_close(logits, cases[f"logits_{case}"], atol=1e-5, rtol=0)
+
+
+def test_names_and_shapes_are_the_published_ones_in_order(golden: LulcFormer) -> None:
+    published = json.loads((GOLDEN / "micro_names.json").read_text())
+    assert [[name, list(t.shape)] for name, t in golden.state_dict().items()] == published
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("base", 26_702_217), ("small", 10_522_777), ("tiny", 3_693_321)]
+)
+def test_parameter_counts_are_the_published_ones(name: str, wanted: int) -> None:
+    assert parameters(VARIANTS[name]) == wanted
+
+
+def test_missing_tokens_add_64_parameters_to_base() -> None:
+    base = VARIANTS["base"]
+    assert parameters(replace(base, missing_token=True)) - parameters(base) == 64
+
+
+def parameters(variant: Variant) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in LulcFormer(variant).parameters())
+
+
+def test_a_fresh_network_gives_almost_uniform_odds() -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        logits = LulcFormer(MICRO).eval()(*pixels())
+    assert logits.softmax(1).sub(1 / 9).abs().max() < 0.05
+
+
+def test_all_valid_equals_no_mask(tokens: LulcFormer) -> None:
+    optical, radar = pixels()
+    valid = torch.ones(2, 1, 64, 64, dtype=torch.bool)
+    with torch.no_grad():
+        assert torch.equal(tokens(optical, radar), tokens(optical, radar, valid, valid))
+
+
+@pytest.mark.parametrize("absent", [("optical",), ("radar",), ("optical", "radar")])
+def test_an_absent_sensor_is_never_read(tokens: LulcFormer, absent: tuple[str, ...]) -> None:
+    """Whatever lies under the mask, NaN included, the logits are the same bits."""
+    optical, radar = pixels()
+    see = {name: torch.full((2, 1, 64, 64), name not in absent) for name in ("optical", "radar")}
+    hole = {"optical": torch.full_like(optical, torch.nan), "radar": torch.full_like(radar, 9e9)}
+    with torch.no_grad():
+        clean = tokens(optical, radar, see["optical"], see["radar"])
+        dirty = tokens(
+            hole["optical"] if "optical" in absent else optical,
+            hole["radar"] if "radar" in absent else radar,
+            see["optical"],
+            see["radar"],
+        )
+        whole = tokens(optical, radar)
+    assert torch.isfinite(clean).all()
+    assert torch.equal(clean, dirty)
+    assert not torch.equal(clean, whole)
+
+
+def test_without_missing_tokens_invalid_pixels_count_as_zeros(golden: LulcFormer) -> None:
+    optical, radar = pixels()
+    valid = torch.rand(2, 1, 64, 64) > 0.3
+    with torch.no_grad():
+        masked = golden(optical, radar, None, valid)
+        assert torch.equal(masked, golden(optical, radar * valid))
+
+
+@pytest.mark.parametrize("side", [64, 61])
+def test_a_token_is_missing_when_fewer_than_half_of_its_cell_is_valid(
+    tokens: LulcFormer, side: int
+) -> None:
+    """Against a slow loop over ground cells; 61 px leave a cell of one column at the edge."""
+    optical, _ = pixels(side, images=1)
+    valid = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(4)) > 0.5
+    valid[..., :8, :4] = torch.tensor([True, False]).repeat(2)  # exactly half: kept
+    with torch.no_grad():
+        got = tokens.embed(tokens.embed_p, optical, valid, "missing_p")[0]
+        seen = tokens.embed_p((optical * valid).permute(0, 2, 3, 1))[0]
+    for row in range(got.shape[0]):
+        for column in range(got.shape[1]):
+            cell = valid[0, 0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].float()
+            wanted = seen[row, column] if cell.mean() >= 0.5 else tokens.missing_p
+            torch.testing.assert_close(got[row, column], wanted)
+
+
+def test_both_missing_tokens_are_learned(tokens: LulcFormer) -> None:
+    optical, radar = pixels()
+    nothing = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
+    tokens(optical, radar, nothing, nothing).square().mean().backward()
+    assert tokens.missing_p.grad is not None and tokens.missing_s.grad is not None
+    assert tokens.missing_p.grad.abs().sum() > 0 and tokens.missing_s.grad.abs().sum() > 0
+    tokens.zero_grad()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"depths": (1, 2, 1)}, {"widths": (18, 32, 48, 64)}, {"heads": (1, 3, 3, 4)}]
+)
+def test_a_variant_that_cannot_be_built_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(ValueError, match="heads"):
+        replace(MICRO, **wrong)
