@@ -108,26 +108,40 @@ def normalise(
     Returns:
         finite float32 arrays, exactly 0 (a training pixel's mean) where not valid, and the masks.
     """
-    optical_valid: npt.NDArray[np.bool_] = np.all(optical != OPTICAL_NODATA, axis=0)
-    radar_valid: npt.NDArray[np.bool_] = np.all(np.isfinite(radar), axis=0)
-    scaled = optical.astype(np.float32) / np.float32(REFLECTANCE_SCALE)
+    seen, heard = optical_valid(optical), radar_valid(radar)
     return NetworkInput(
-        optical=_standardise(scaled, optical_valid, [normalisation[n] for n in OPTICAL_NAMES]),
-        radar=_standardise(radar, radar_valid, [normalisation[n] for n in RADAR_NAMES]),
-        optical_valid=optical_valid,
-        radar_valid=radar_valid,
+        optical=_standardise(optical, REFLECTANCE_SCALE, seen, normalisation, OPTICAL_NAMES),
+        radar=_standardise(radar, 1, heard, normalisation, RADAR_NAMES),
+        optical_valid=seen,
+        radar_valid=heard,
     )
 
 
+def optical_valid(optical: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """(y, x) True where no band of (band, y, x) is nodata."""
+    return np.all(optical != OPTICAL_NODATA, axis=0)
+
+
+def radar_valid(radar: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """(y, x) True where every band of (band, y, x) is finite."""
+    return np.all(np.isfinite(radar), axis=0)
+
+
 def _standardise(
-    values: npt.NDArray[np.float32],
+    pixels: npt.NDArray[np.uint16] | npt.NDArray[np.float32],
+    per_unit: int,
     valid: npt.NDArray[np.bool_],
-    normalisation: list[Normalisation],
+    normalisation: Mapping[str, Normalisation],
+    names: tuple[str, ...],
 ) -> npt.NDArray[np.float32]:
-    """(band, y, x) clipped, centred and scaled per band; 0 where not valid."""
-    out = np.empty(values.shape, np.float32)
-    for band, rule in enumerate(normalisation):
-        clipped = np.clip(values[band], np.float32(rule.low), np.float32(rule.high))
-        standard = (clipped - np.float32(rule.mean)) / np.float32(rule.std)
-        out[band] = np.where(valid, standard, np.float32(0))
+    """(band, y, x) scaled, clipped and centred per band, in place; 0 where not valid."""
+    out = np.empty(pixels.shape, np.float32)
+    blind = ~valid
+    for band, raw, name in zip(out, pixels, names, strict=True):
+        rule = normalisation[name]
+        np.divide(raw, np.float32(per_unit), out=band)
+        np.clip(band, np.float32(rule.low), np.float32(rule.high), out=band)
+        band -= np.float32(rule.mean)
+        band /= np.float32(rule.std)
+        np.copyto(band, np.float32(0), where=blind)
     return out
