@@ -1,0 +1,1 @@
+"""From composites to classes: lattice windows, their blend, and the network's use."""

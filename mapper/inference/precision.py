@@ -1,0 +1,82 @@
+"""Which device computes, and in which number format: decided from what the machine is.
+
+Half precision is chosen by capability, never by timing, so that two runs on one kind of machine
+choose alike. Formats differ in the last digits of a probability: a product names its own, and
+workers of one run must be told one.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+import torch
+
+from mapper.errors import RequestError
+
+_CPU_FACTS = Path("/proc/cpuinfo")
+_FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
+"""Linux's names of the instructions with which bf16 was measured to be faster than fp32."""
+
+
+class Precision(Enum):
+    """The number format of the network's matrix products; sums and blending are float32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The format as torch names it."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.value]
+
+
+def resolve_device(wanted: str = "auto") -> torch.device:
+    """A device that is really there: "auto" takes CUDA where there is one, else the CPU.
+
+    Raises:
+        RequestError: no such device, or not on this machine.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise RequestError(f'device "{wanted}" is unknown; give auto, cpu, cuda or cuda:0')
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise RequestError(
+            f'device "{wanted}" is not here: torch {torch.__version__} sees'
+            f" {torch.cuda.device_count()} CUDA devices; give --device cpu, or install a torch that"
+            " is built for CUDA"
+        )
+    return torch.device(wanted)
+
+
+def resolve_precision(device: torch.device, wanted: str = "auto") -> Precision:
+    """The format to compute in on a device.
+
+    "auto" is fp16 on CUDA, bf16 on a CPU with instructions for it, and fp32 elsewhere.
+
+    Raises:
+        RequestError: the format is unknown, or the device has none of it.
+    """
+    if wanted == "auto":
+        if device.type == "cuda":
+            return Precision.FP16
+        return Precision.BF16 if cpu_has_fast_bf16() else Precision.FP32
+    known = [precision.value for precision in Precision]
+    if wanted not in known:
+        raise RequestError(f'precision "{wanted}" is unknown; give auto or one of {known}')
+    if wanted == "fp16" and device.type == "cpu":
+        raise RequestError("precision fp16 needs a CUDA device; give bf16 or fp32 on a CPU")
+    return Precision(wanted)
+
+
+def cpu_has_fast_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively, by the flags that Linux lists."""
+    try:
+        facts = _CPU_FACTS.read_text()
+    except OSError:
+        return False
+    flags = next((line for line in facts.splitlines() if line.startswith("flags")), "").split()
+    return any(flag in flags for flag in _FAST_BF16_FLAGS)
