@@ -119,12 +119,14 @@ def normalise(
 
 def optical_valid(optical: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """(y, x) True where no band of (band, y, x) is nodata."""
-    return np.all(optical != OPTICAL_NODATA, axis=0)
+    valid: npt.NDArray[np.bool_] = np.all(optical != OPTICAL_NODATA, axis=0)
+    return valid
 
 
 def radar_valid(radar: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """(y, x) True where every band of (band, y, x) is finite."""
-    return np.all(np.isfinite(radar), axis=0)
+    valid: npt.NDArray[np.bool_] = np.all(np.isfinite(radar), axis=0)
+    return valid
 
 
 def _standardise(
