@@ -1,0 +1,92 @@
+"""What the numbers in a band's file mean, as the item tells it. Pure.
+
+Since processing baseline 04.00 the Sentinel-2 products carry 1000 digits that are not reflectance,
+and archives say so in four ways that contradict each other. This file decides, once per band.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from math import isfinite
+from typing import Any
+
+from mapper.imagery.bands import REFLECTANCE_SCALE
+
+OFFSET_DN = -1000
+"""BOA_ADD_OFFSET of the Sentinel-2 products since processing baseline 04.00, in DN."""
+OFFSET_BASELINE = (4, 0)
+OFFSET_DAY = date(2022, 1, 25)
+"""The day baseline 04.00 came into use; nothing sensed since was ever processed with less."""
+_BASELINE_IN_NAME = re.compile(r"_N(\d\d)(\d\d)_")
+
+
+def optical_values(
+    properties: Mapping[str, Any], asset: Mapping[str, Any], day: date, names: str
+) -> tuple[float, float]:
+    """Scale and offset that turn the raw numbers of an optical band into DN, reflectance * 10,000.
+
+    The offset follows the first evidence there is:
+
+    1. A statement that it is in the pixels already: nothing is left to add, whatever the band's
+       metadata repeat about the original product.
+    2. An offset stated for the band itself.
+    3. The processing baseline: 04.00 and later carry 1000 DN that are not reflectance. The day of
+       sensing proves nothing where a baseline is known, because scenes are processed again.
+    4. No baseline either: the day of sensing.
+
+    Args:
+        properties: of the item.
+        asset: the band's asset.
+        day: of sensing.
+        names: of the item and the product, where the properties state no baseline.
+    """
+    stated_scale, stated_offset = band_value(asset, "scale"), band_value(asset, "offset")
+    # Numbers below one per digit are reflectance; anything else counts digits already.
+    per_digit = stated_scale if stated_scale is not None and stated_scale < 0.1 else None
+    scale = 1.0 if per_digit is None else round(per_digit * REFLECTANCE_SCALE, 9)
+    if properties.get("earthsearch:boa_offset_applied") is True:
+        return scale, 0.0
+    if stated_offset is not None:
+        in_reflectance = per_digit is not None or abs(stated_offset) <= 1
+        factor = REFLECTANCE_SCALE if in_reflectance else 1
+        return scale, round(stated_offset * factor, 6)
+    baseline = _version(baseline_of(properties, names))
+    shifted = day >= OFFSET_DAY if baseline is None else baseline >= OFFSET_BASELINE
+    return scale, float(OFFSET_DN if shifted else 0)
+
+
+def baseline_of(properties: Mapping[str, Any], names: str) -> str | None:
+    """Processing baseline such as 05.09: stated, or as product names carry it (N0509)."""
+    stated = properties.get("s2:processing_baseline")
+    if stated is not None and _version(str(stated)) is not None:
+        return str(stated)
+    match = _BASELINE_IN_NAME.search(names)
+    return f"{match[1]}.{match[2]}" if match else None
+
+
+def band_value(asset: Mapping[str, Any], name: str) -> float | None:
+    """A value of the raster extension, as version 1 (raster:bands) or 2 (bands) puts it."""
+    holders = [
+        *list(asset.get("raster:bands") or ())[:1],
+        *list(asset.get("bands") or ())[:1],
+        asset,
+    ]
+    for holder in holders:
+        for key in (name, f"raster:{name}"):
+            if (value := number(holder.get(key))) is not None:
+                return value
+    return None
+
+
+def number(value: Any) -> float | None:
+    """A finite number of JSON; metadata also say "nan", which is nothing to compare pixels with."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return float(value)
+
+
+def _version(baseline: str | None) -> tuple[int, int] | None:
+    match = re.fullmatch(r"(\d+)\.(\d+)", (baseline or "").strip())
+    return (int(match[1]), int(match[2])) if match else None

@@ -1,0 +1,245 @@
+"""A STAC item, as an archive gives it, becomes a Scene. Pure.
+
+Two dialects are understood (Planetary Computer's and Element 84's) and what either may leave out:
+MGRS tile, orbit, cloud cover, scene classification, grid. What an item leaves out is None or made
+of what it does say; what a scene cannot do without is an error that names the item.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, NoReturn
+from urllib.parse import urljoin, urlsplit
+
+import shapely
+import shapely.geometry
+from shapely.geometry.base import BaseGeometry
+
+from mapper.errors import ArchiveError
+from mapper.imagery.archives import Archive
+from mapper.imagery.bands import Sensor
+from mapper.imagery.digits import band_value, baseline_of, number, optical_values
+from mapper.imagery.footprints import grid_outline, split_at_180
+from mapper.imagery.scenes import SCL, Asset, Scene
+
+Item = Mapping[str, Any]
+
+_TILE_IN_NAME = re.compile(r"_T?(\d{2}[C-X][A-Z]{2})_")
+_TAKE_IN_NAME = re.compile(r"(S2[A-D])_MSIL\w\w_(\d{8}T\d{6})_")
+_RADAR_TAKE_IN_NAME = re.compile(r"(S1[A-D])_\w+_(\d{6})_([0-9A-F]{6})_")
+
+
+def scene_of(item: Item, archive: Archive, base: str) -> Scene | None:
+    """The scene an item describes; None where its collection is not one of the archive's.
+
+    Args:
+        item: a STAC item of version 1.0 or 1.1, as a dictionary.
+        archive: where it is from.
+        base: URL or path that relative hrefs start from, where the item has no link to itself.
+
+    Raises:
+        ArchiveError: the item has no time, no ground or no id.
+    """
+    sensor = _sensor(item, archive)
+    if sensor is None:
+        return None
+    properties = item.get("properties") or {}
+    epsg = _epsg(item)
+    moment = _time(item)
+    footprint = _footprint(item)
+    return Scene(
+        id=_text(item.get("id")) or _refuse(item, "no id"),
+        sensor=sensor,
+        time=moment,
+        footprint=footprint,
+        extent=_extent(item, epsg) or footprint,
+        cloud_percent=_cloud(properties) if sensor is Sensor.OPTICAL else None,
+        place=_place(item, sensor, epsg, footprint),
+        datatake=_datatake(item, sensor, moment),
+        orbit_state=_text(properties.get("sat:orbit_state")),
+        baseline=baseline_of(properties, _names(item)) if sensor is Sensor.OPTICAL else None,
+        generated=_text(properties.get("s2:generation_time") or properties.get("created")) or "",
+        epsg=epsg,
+        assets=dict(_assets(item, archive, sensor, _own_link(item) or base)),
+        signing=archive.signing,
+    )
+
+
+def time_of(item: Item) -> datetime | None:
+    """Sensing time of an item in UTC: its datetime, or the start of its span."""
+    properties = item.get("properties") or {}
+    for name in ("datetime", "start_datetime"):
+        value = properties.get(name)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def _sensor(item: Item, archive: Archive) -> Sensor | None:
+    for sensor, profile in archive.profiles.items():
+        if item.get("collection") in profile.collections:
+            return sensor
+    return None
+
+
+def _assets(item: Item, archive: Archive, sensor: Sensor, base: str) -> Iterable[tuple[str, Asset]]:
+    """The assets the item has of those the archive's profile names."""
+    properties = item.get("properties") or {}
+    for ours, theirs in archive.profiles[sensor].assets.items():
+        found = next((a for name in theirs if (a := (item.get("assets") or {}).get(name))), None)
+        if found is None or not found.get("href"):
+            continue
+        nodata = band_value(found, "nodata")
+        scale, offset = 1.0, 0.0
+        if sensor is Sensor.OPTICAL and ours != SCL:
+            scale, offset = optical_values(properties, found, _time(item).date(), _names(item))
+        yield ours, Asset(_absolute(str(found["href"]), base), nodata, scale, offset)
+
+
+def _absolute(href: str, base: str) -> str:
+    """A href that stands alone; relative ones start where the item or its index lies."""
+    if urlsplit(href).scheme in ("http", "https", "s3", "gs", "az"):
+        return href
+    if href.startswith("file://"):
+        return urlsplit(href).path
+    if urlsplit(base).scheme in ("http", "https", "s3"):
+        return urljoin(base, href)
+    path = PurePosixPath(href)
+    return str(path if path.is_absolute() else PurePosixPath(base).parent / path)
+
+
+def _own_link(item: Item) -> str | None:
+    """Where the item itself lies, when that is a full address."""
+    for link in item.get("links") or ():
+        href = str(link.get("href", ""))
+        if link.get("rel") == "self" and urlsplit(href).scheme in ("http", "https", "s3"):
+            return href
+    return None
+
+
+def _epsg(item: Item) -> int | None:
+    """From proj:epsg or proj:code, of the item or of an asset."""
+    for holder in (item.get("properties") or {}, *(item.get("assets") or {}).values()):
+        if (stated := number(holder.get("proj:epsg"))) is not None:
+            return int(stated)
+        code = _text(holder.get("proj:code")) or ""
+        if code.upper().startswith("EPSG:") and code[5:].isdigit():
+            return int(code[5:])
+    return None
+
+
+def _grid(item: Item) -> tuple[list[float], list[int]] | None:
+    """Transform and shape (y, x) of the item's pixels, of the item or of its finest asset."""
+    grids = []
+    for holder in (item.get("properties") or {}, *(item.get("assets") or {}).values()):
+        transform, shape = holder.get("proj:transform"), holder.get("proj:shape")
+        if transform is not None and shape is not None and len(shape) == 2:
+            grids.append(([float(v) for v in transform][:6], [int(v) for v in shape]))
+    return min(grids, key=lambda grid: abs(grid[0][0])) if grids else None
+
+
+def _extent(item: Item, epsg: int | None) -> BaseGeometry | None:
+    grid = _grid(item)
+    return None if epsg is None or grid is None else grid_outline(epsg, *grid)
+
+
+def _footprint(item: Item) -> BaseGeometry:
+    """Ground with data, from the geometry or else the bounding box."""
+    if item.get("geometry"):
+        return split_at_180(shapely.geometry.shape(item["geometry"]))
+    box = list(item.get("bbox") or ())
+    if len(box) not in (4, 6):
+        _refuse(item, "neither a geometry nor a bounding box")
+    west, south, east, north = box if len(box) == 4 else (*box[:2], *box[3:5])
+    return split_at_180(shapely.box(west, south, east + 360 * (east < west), north))
+
+
+def _time(item: Item) -> datetime:
+    try:
+        moment = time_of(item)
+    except ValueError:
+        moment = None
+    return moment or _refuse(item, "no datetime that can be read")
+
+
+def _cloud(properties: Mapping[str, Any]) -> float | None:
+    cover = number(properties.get("eo:cloud_cover"))
+    return cover if cover is not None and 0 <= cover <= 100 else None
+
+
+def _place(item: Item, sensor: Sensor, epsg: int | None, footprint: BaseGeometry) -> str:
+    """The unit of the choice; where nothing states it, a name of the grid, or of the ground."""
+    properties = item.get("properties") or {}
+    orbit = number(properties.get("sat:relative_orbit"))
+    if sensor is Sensor.RADAR and orbit is not None:
+        return f"R{int(orbit):03d}"
+    if sensor is Sensor.OPTICAL and (tile := _mgrs_tile(item)):
+        return tile
+    if epsg is not None and (grid := _grid(item)):
+        (_, _, left, _, _, top), (height, width) = grid
+        return f"{epsg}_{left:.0f}_{top:.0f}_{width}x{height}"
+    west, south, east, north = footprint.bounds
+    return f"{west:.3f}_{south:.3f}_{east:.3f}_{north:.3f}"
+
+
+def _mgrs_tile(item: Item) -> str | None:
+    """The tile's name, such as 32TNT, in any of the ways archives write it."""
+    properties = item.get("properties") or {}
+    stated = properties.get("s2:mgrs_tile") or properties.get("grid:code")
+    if _text(stated):
+        return str(stated).upper().removeprefix("MGRS-").removeprefix("T").zfill(5)
+    for prefix in ("mgrs", "sentinel"):
+        band = properties.get(f"{prefix}:latitude_band")
+        square = properties.get(f"{prefix}:grid_square")
+        zone = properties.get(f"{prefix}:utm_zone") or (_epsg(item) or 0) % 100
+        if band and square and zone:
+            return f"{int(zone):02d}{band}{square}"
+    match = _TILE_IN_NAME.search(f"_{item.get('id')}_")
+    return match[1] if match else None
+
+
+def _datatake(item: Item, sensor: Sensor, moment: datetime) -> str:
+    """A name that the scenes of one overpass share, without the baseline they are made with."""
+    properties = item.get("properties") or {}
+    names = (
+        f"{properties.get('s2:product_uri')} {properties.get('sentinel:product_id')} {item['id']}"
+    )
+    platform = (_text(properties.get("platform")) or sensor.value).lower()
+    if sensor is Sensor.OPTICAL:
+        if stated := _text(properties.get("s2:datatake_id")):
+            return re.sub(r"_N\d\d\.\d\d$", "", stated)
+        if match := _TAKE_IN_NAME.search(names):
+            return f"G{match[1]}_{match[2]}"
+    else:
+        if match := _RADAR_TAKE_IN_NAME.search(names):
+            return f"{match[1]}_{match[2]}_{match[3]}"
+        orbit = number(properties.get("sat:absolute_orbit"))
+        if orbit is not None:
+            return f"{platform}_{int(orbit):06d}"
+    # Scenes of one overpass are minutes apart; those of two satellites or two passes are not.
+    return f"{platform}_{moment:%Y%m%dT%H}"
+
+
+def _names(item: Item) -> str:
+    """The product's and the item's names, which repeat facts that properties may lack."""
+    properties = item.get("properties") or {}
+    return (
+        f"{properties.get('s2:product_uri')} {properties.get('sentinel:product_id')} {item['id']}"
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _refuse(item: Item, lack: str) -> NoReturn:
+    raise ArchiveError(
+        f"item {item.get('id')} of {item.get('collection')} has {lack}; leave it out of the archive"
+        " or mend its metadata"
+    )
