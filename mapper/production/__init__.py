@@ -1,0 +1,1 @@
+"""A run, from an area to a finished map: plan, tiles, journal, cluster, national products."""

@@ -1,0 +1,146 @@
+"""Driving many tasks over Dask with few of them in flight, and leaving when the cluster is gone."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
+
+from distributed import Client, Future, wait
+
+TICK_S = 2.0
+"""How often the driver looks whether the cluster is still there."""
+NO_WORKER_S = 180.0
+"""How long a cluster may be without any worker before the run gives up."""
+IN_FLIGHT_PER_SLOT = 2
+"""Tasks handed over per task that can run: one runs, the next waits beside it."""
+
+
+class Job(Protocol):
+    """What a task is given."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the jobs of one run."""
+
+
+J = TypeVar("J", bound=Job)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A task that gave no result of its own, and why."""
+
+    reason: str
+
+
+class ClusterGoneError(Exception):
+    """The scheduler or all workers went away; what was not yet finished was not done."""
+
+
+def drive(
+    client: Client, work: Callable[[J], R], jobs: Iterable[J], timeout_s: float
+) -> Iterator[tuple[J, R | Lost]]:
+    """Run `work` over the jobs and give each result as it comes, in no fixed order.
+
+    Args:
+        client: connected, with workers.
+        work: returns a small value and never raises; runs in a worker.
+        jobs: taken one by one, as room for them appears.
+        timeout_s: a job that runs longer is given up, and its worker started afresh.
+
+    Raises:
+        ClusterGoneError: the scheduler died, or no worker was there for a long time.
+    """
+    flight = _Flight(client, work, timeout_s)
+    waiting = iter(jobs)
+    while flight.fill(waiting):
+        yield from flight.finished()
+
+
+@dataclass(slots=True)
+class _Flight(Generic[J, R]):
+    """The tasks in flight, and what is known of them."""
+
+    client: Client
+    work: Callable[[J], R]
+    timeout_s: float
+    running: dict[Future[Any], J] = field(default_factory=dict)
+    started: dict[Any, float] = field(default_factory=dict)
+    """When a task was first seen on a worker, by its key."""
+    last_worker: float = field(default_factory=time.monotonic)
+    """When a worker was last seen."""
+
+    def fill(self, waiting: Iterator[J]) -> bool:
+        """Hand over as many as there is room for; False when nothing is left to wait for."""
+        for job in islice(waiting, self.room()):
+            # A key of its own: another client of the same scheduler may know a tile of this name.
+            key = f"{job.name}-{uuid.uuid4().hex[:12]}"
+            self.running[self.client.submit(self.work, job, key=key, pure=False)] = job
+        return bool(self.running)
+
+    def room(self) -> int:
+        """How many more tasks may be handed over."""
+        slots: int = sum(self.ask(self.client.nthreads).values())
+        now = time.monotonic()
+        if slots:
+            self.last_worker = now
+        elif now - self.last_worker > NO_WORKER_S:
+            raise ClusterGoneError(f"the cluster had no worker for {NO_WORKER_S:.0f} s")
+        return max(0, IN_FLIGHT_PER_SLOT * max(1, slots) - len(self.running))
+
+    def finished(self) -> list[tuple[J, R | Lost]]:
+        """What ended within a tick."""
+        try:
+            done = wait(  # type: ignore[no-untyped-call]
+                list(self.running), timeout=TICK_S, return_when="FIRST_COMPLETED"
+            ).done
+        except TimeoutError:
+            return self.stuck()
+        except CancelledError as error:
+            raise ClusterGoneError("the scheduler dropped the tasks") from error
+        if self.client.status != "running":
+            raise ClusterGoneError(f"the scheduler is gone (client {self.client.status})")
+        return [(self.running.pop(future), self.outcome(future)) for future in done]
+
+    def outcome(self, future: Future[Any]) -> R | Lost:
+        self.started.pop(future.key, None)
+        if future.status == "finished":
+            result: R = self.ask(future.result)
+            return result
+        if future.status == "error":
+            error = self.ask(future.exception)
+            return Lost(f"{type(error).__name__}: {error}")
+        raise ClusterGoneError(f"task {future.key} was {future.status}")
+
+    def stuck(self) -> list[tuple[J, R | Lost]]:
+        """Give up the tasks that ran too long, and start their workers afresh."""
+        now = time.monotonic()
+        on_worker = {
+            key: worker for worker, keys in self.ask(self.client.processing).items() for key in keys
+        }
+        for key in on_worker:
+            self.started.setdefault(key, now)
+        late = [f for f in self.running if now - self.started.get(f.key, now) > self.timeout_s]
+        lost: list[tuple[J, R | Lost]] = []
+        for future in late:
+            lost.append((self.running.pop(future), Lost(f"took more than {self.timeout_s:.0f} s")))
+            self.started.pop(future.key)
+            future.cancel(force=True)  # type: ignore[no-untyped-call]
+            if future.key in on_worker:
+                self.client.restart_workers([on_worker[future.key]], raise_for_error=False)
+        return lost
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        """An answer of the scheduler; if it cannot give one, it is gone."""
+        try:
+            return question()
+        except (OSError, TimeoutError, CancelledError) as error:
+            raise ClusterGoneError(
+                f"the scheduler does not answer ({type(error).__name__})"
+            ) from error

@@ -1,0 +1,91 @@
+"""What a run will cost: bytes, memory and seconds from constants that were measured. Pure.
+
+An estimate can be wrong but never vague: each constant says what it was measured on, and the
+journal records what a run really took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from mapper.imagery.bands import Sensor
+
+BYTES_PER_PX = {Sensor.OPTICAL: 11.25, Sensor.RADAR: 8.0}
+"""Decoded bytes of one look per 10 m pixel: four bands at 10 m and six at 20 m of two bytes each,
+and SCL at 20 m of one byte; two float32 bands of radar."""
+WRITTEN_BYTES_PER_PX = 1.5
+"""Compressed bytes of the tiles' and the national rasters per pixel of the area, with overviews;
+generous, because a full disk costs more than a warning too early."""
+INTERPRETER_BYTES = 600e6
+"""Python with torch, GDAL and numba, and a tiny network."""
+COMPOSITE_BYTES_PER_PX = 30
+"""A composite: ten uint16, two float32, two counts."""
+PRODUCT_BYTES_PER_PX = 8
+"""Classes, confidence, counts, and their copies while they are written."""
+BYTES_PER_THREAD = 300e6
+"""What one thread holds while it reads blocks or runs one window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network costs on a machine, for the estimates."""
+
+    seconds_per_window: float
+    """One thread, one window of 512 x 512."""
+    decoded_bytes_per_s: float
+    """One thread, reading and compositing."""
+    start_s: float
+    """Starting the workers and finishing the products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who does the work."""
+
+    workers: int
+    """Processes."""
+    tiles_per_worker: int
+    """Tiles each has in hand at once."""
+    threads: int
+    """Threads of one tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one tile takes."""
+
+    read_bytes: int
+    """Decoded bytes to read."""
+    read_px: int
+    """Pixels of the composite, the halo included."""
+    tile_px: int
+    """Pixels of the tile."""
+    windows: int
+    """Windows the network answers."""
+
+
+def written_bytes(area_px: float) -> int:
+    """On the disk of --out when a run over so many pixels is done."""
+    return ceil(area_px * WRITTEN_BYTES_PER_PX)
+
+
+def memory_bytes(loads: Sequence[Load], team: Team) -> int:
+    """Largest resident size of a worker: of the largest tile, times the tiles it has in hand."""
+    largest = max(
+        COMPOSITE_BYTES_PER_PX * load.read_px + PRODUCT_BYTES_PER_PX * load.tile_px
+        for load in loads
+    )
+    per_tile = largest + BYTES_PER_THREAD * team.threads
+    return round(INTERPRETER_BYTES + team.tiles_per_worker * per_tile)
+
+
+def seconds(loads: Sequence[Load], team: Team, cost: Cost) -> float:
+    """From start to finished map: all tiles over all threads, or the slowest one if longer."""
+    per_tile = [
+        load.read_bytes / cost.decoded_bytes_per_s + load.windows * cost.seconds_per_window
+        for load in loads
+    ]
+    at_once = min(team.workers * team.tiles_per_worker, len(loads)) * team.threads
+    return cost.start_s + max(sum(per_tile) / at_once, max(per_tile) / team.threads)

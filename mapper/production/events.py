@@ -1,0 +1,81 @@
+"""What a run tells while it goes: small values, read by the journal, the progress bar, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mapper.production.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan stands and the folder is ours; pixels begin to move."""
+
+    plan: Plan
+    folder: Path
+    """Where the run writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileKept:
+    """A tile was already there, made from the same things."""
+
+    tile: str
+    """The tile's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileDone:
+    """A tile is published."""
+
+    tile: str
+    key: str
+    """Its content key."""
+    seconds: float
+    """In the worker, from the first byte read to the last one written."""
+    read_seconds: float
+    """Of those, reading and compositing."""
+    windows: int
+    """The network answered so many."""
+    written_bytes: int
+    """Size of its files."""
+    files: dict[str, str]
+    """SHA-256 by file name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileFailed:
+    """A tile has no map; the run goes on."""
+
+    tile: str
+    reason: str
+    """One line."""
+    trace: str = ""
+    """The Python trace, where the reason was not foreseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finishing:
+    """The tiles are done; what follows is said in a few words."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run came to its end."""
+
+    done: int
+    """Tiles made now."""
+    kept: int
+    """Tiles found from before."""
+    failed: int
+    """Tiles without a map."""
+    seconds: float
+    """From the plan to here."""
+
+
+Event = Planned | TileKept | TileDone | TileFailed | Finishing | Ended
+Listener = Callable[[Event], None]
