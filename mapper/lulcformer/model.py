@@ -179,7 +179,8 @@ class LulcFormer(nn.Module):
             p, s = stage((p, s))
             seen.append(self.norms[i](self.mmam[i](p, s)))
         logits: Tensor = self.head(seen)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        # Class by class here, where it is small: what is done per pixel next reads whole planes.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).contiguous()
         return F.interpolate(logits, optical.shape[-2:], mode="bilinear", align_corners=True)
 
     def embed(self, patches: Patches, x: Tensor, valid: Tensor | None, missing: str) -> Tensor:
