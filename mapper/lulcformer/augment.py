@@ -1,0 +1,178 @@
+"""Chips as they might also have been: turned, brighter or hazier, partly or wholly unseen.
+
+Everything works on whole batches on whatever device they live. What is drawn at random is drawn on
+the CPU, so that one seed gives one training on every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import pi
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from mapper.lulcformer.chips import UNLABELLED, Batch
+
+CLOUD_CELLS = 8
+"""Cells along a chip's side of the noise whose peaks are clouds: 64 cells, clouds of 0.3-3 km."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What may happen to a chip. Shares are of chips; spreads are normal, in deviations of a band.
+
+    A band's deviation is the one it was standardised with, so 0.1 is a tenth of the land's spread.
+    """
+
+    turns: bool = True
+    """The eight flips and rotations; needs square chips."""
+    optical_gain: float = 0.05
+    """Relative spread of one factor for all optical bands: sun, slope, sensor."""
+    optical_offset: float = 0.1
+    """Spread of one offset for all optical bands: haze."""
+    band_offset: float = 0.05
+    """Spread of an offset of each optical band: atmosphere, calibration."""
+    radar_offset: float = 0.15
+    """Spread of an offset of each radar band: calibration, soil moisture."""
+    radar_dropout: float = 0.15
+    """Share without radar."""
+    optical_dropout: float = 0.05
+    """Share without optical, so that radar alone says what it can. Never both."""
+    radar_area_dropout: float = 0.15
+    """Share cut by the edge of a radar swath."""
+    optical_area_dropout: float = 0.2
+    """Share with holes of clouds."""
+    margin_dropout: float = 0.15
+    """Share of which only a rectangle is seen, as at the end of the data; by one sensor or both."""
+
+    def __post_init__(self) -> None:
+        if self.radar_dropout + self.optical_dropout > 1:
+            raise ValueError(
+                f"radar is dropped from {self.radar_dropout} of the chips and optical from "
+                f"{self.optical_dropout}; together at most 1"
+            )
+
+
+NONE = Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+"""Chips as they are."""
+
+
+def augment(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
+    """A batch as it might also have been; where no sensor sees, nothing is labelled.
+
+    Args:
+        generator: of the CPU; its state alone decides what happens.
+    """
+    if how.turns:
+        batch = turned(batch, torch.randint(8, (len(batch.label),), generator=generator).tolist())
+    return hidden(jittered(batch, how, generator), how, generator)
+
+
+def turned(batch: Batch, turns: list[int]) -> Batch:
+    """Each chip by its own one of the eight symmetries of the square, 0 leaving it alone."""
+
+    def turn(x: Tensor) -> Tensor:
+        return torch.stack([symmetry(chip, k) for chip, k in zip(x, turns, strict=True)])
+
+    return Batch(
+        turn(batch.optical),
+        turn(batch.radar),
+        turn(batch.optical_valid),
+        turn(batch.radar_valid),
+        turn(batch.label),
+    )
+
+
+def symmetry(chip: Tensor, k: int) -> Tensor:
+    """k % 4 quarter turns of the last two axes, mirrored from k = 4 on."""
+    chip = torch.rot90(chip, k % 4, (-2, -1))
+    return chip.flip(-1) if k >= 4 else chip
+
+
+def jittered(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
+    """Each chip with its own gain and offsets, the same for all its pixels."""
+    chips, bands = batch.optical.shape[:2]
+
+    def spread(size: float, channels: int) -> Tensor:
+        drawn = torch.randn(chips, channels, 1, 1, generator=generator)
+        return (size * drawn).to(batch.optical.device)
+
+    gain = 1 + spread(how.optical_gain, 1)
+    offset = spread(how.optical_offset, 1) + spread(how.band_offset, bands)
+    radar_offset = spread(how.radar_offset, batch.radar.shape[1])
+    return replace(batch, optical=batch.optical * gain + offset, radar=batch.radar + radar_offset)
+
+
+def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
+    """Each chip with its own part of each sensor unseen."""
+    chips, (height, width) = len(batch.label), batch.label.shape[-2:]
+
+    def chosen(share: float) -> Tensor:
+        return torch.rand(chips, 1, 1, 1, generator=generator) < share
+
+    def some(share: float, seen: Tensor) -> Tensor:
+        return seen | ~chosen(share).to(seen.device)
+
+    device = batch.label.device
+    clear = some(how.optical_area_dropout, clouds(chips, height, width, generator, device))
+    swath = some(how.radar_area_dropout, half_planes(chips, height, width, generator, device))
+    inside = some(how.margin_dropout, rectangles(chips, height, width, generator, device))
+    # A margin is one sensor's in a quarter of the cases each, and both sensors' in half of them.
+    whose = torch.rand(chips, 1, 1, 1, generator=generator).to(device)
+    lost = torch.rand(chips, 1, 1, 1, generator=generator).to(device)
+    no_radar = lost < how.radar_dropout
+    no_optical = lost > 1 - how.optical_dropout
+
+    optical_valid = batch.optical_valid & clear & (inside | (whose > 0.75)) & ~no_optical
+    radar_valid = batch.radar_valid & swath & (inside | (whose < 0.25)) & ~no_radar
+    blind = ~(optical_valid | radar_valid).squeeze(1)
+    return replace(
+        batch,
+        optical_valid=optical_valid,
+        radar_valid=radar_valid,
+        label=batch.label.masked_fill(blind, UNLABELLED),
+    )
+
+
+def rectangles(
+    chips: int, height: int, width: int, generator: Generator, device: torch.device
+) -> Tensor:
+    """(chip, 1, y, x) bool, True in a rectangle of which each side is 0.3 to 1 of the chip's."""
+
+    def span(size: int) -> Tensor:
+        length, start = torch.rand(2, chips, 1, generator=generator)
+        length = 0.3 + 0.7 * length
+        first = start * (1 - length)
+        at = (torch.arange(size) + 0.5) / size
+        within: Tensor = (at >= first) & (at < first + length)
+        return within
+
+    rows, columns = span(height), span(width)
+    inside: Tensor = rows[:, None, :, None] & columns[:, None, None, :]
+    return inside.to(device)
+
+
+def half_planes(
+    chips: int, height: int, width: int, generator: Generator, device: torch.device
+) -> Tensor:
+    """(chip, 1, y, x) bool, True on one side of a random line through the middle of the chip."""
+    angle, shift = torch.rand(2, chips, 1, 1, 1, generator=generator).to(device)
+    angle = 2 * pi * angle
+    y = (torch.arange(height, device=device)[:, None] + 0.5) / height - 0.5
+    x = (torch.arange(width, device=device) + 0.5) / width - 0.5
+    side: Tensor = x * angle.cos() + y * angle.sin() < shift - 0.5
+    return side
+
+
+def clouds(
+    chips: int, height: int, width: int, generator: Generator, device: torch.device
+) -> Tensor:
+    """(chip, 1, y, x) bool, False in round holes that cover 5 to 70 % of the chip."""
+    noise = torch.randn(chips, 1, CLOUD_CELLS, CLOUD_CELLS, generator=generator)
+    cover = 0.05 + 0.65 * torch.rand(chips, generator=generator)
+    thickness = F.interpolate(noise.to(device), (height, width), mode="bicubic")
+    # The noise is coarse, so its own quantile is near that of the fine field, and cheap.
+    limit = torch.stack([n.quantile(1 - c) for n, c in zip(noise, cover, strict=True)])
+    return thickness < limit.to(device)[:, None, None, None]

@@ -1,0 +1,135 @@
+"""What the network learns from: batches of chips, and a set of chips held in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+UNLABELLED = 255
+"""The label of a pixel from which nothing is learned."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Chips side by side; all tensors on one device."""
+
+    optical: Tensor
+    """(chip, 10 bands, y, x) floating point, standardised; anything where not valid."""
+    radar: Tensor
+    """(chip, 2 bands, y, x) floating point, standardised; anything where not valid."""
+    optical_valid: Tensor
+    """(chip, 1, y, x) bool, True where the optical sensor saw the ground."""
+    radar_valid: Tensor
+    """(chip, 1, y, x) bool, the same for radar."""
+    label: Tensor
+    """(chip, y, x) uint8 class codes, 255 where unlabelled."""
+
+    def __post_init__(self) -> None:
+        chips, *_, height, width = self.optical.shape
+        for name in ("radar", "optical_valid", "radar_valid", "label"):
+            shape = getattr(self, name).shape
+            if (shape[0], *shape[-2:]) != (chips, height, width):
+                raise ValueError(
+                    f"{name} is {tuple(shape)}, but optical is {tuple(self.optical.shape)}; "
+                    "chips and pixels must agree"
+                )
+
+    def to(self, device: torch.device) -> Batch:
+        """The same chips on a device, pixels as float32."""
+        return Batch(
+            self.optical.to(device, torch.float32, non_blocking=True),
+            self.radar.to(device, torch.float32, non_blocking=True),
+            self.optical_valid.to(device, non_blocking=True),
+            self.radar_valid.to(device, non_blocking=True),
+            self.label.to(device, non_blocking=True),
+        )
+
+
+class Chips(Protocol):
+    """A set of chips that can be drawn from, on disk or in memory."""
+
+    def __len__(self) -> int:
+        """How many chips there are."""
+        ...
+
+    def take(self, indices: Tensor) -> Batch:
+        """The chips of these indices, (chip,) int64, on whichever device they live."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How standardised pixels are stored as small integers: value = stored * step + lowest.
+
+    Standardised pixels are clipped, so they span few deviations: -6..10 in uint8 has steps of
+    0.06 deviations, in uint16 of 0.0002.
+    """
+
+    lowest: float = 0.0
+    step: float = 1.0
+
+    @staticmethod
+    def spanning(low: float, high: float, dtype: torch.dtype) -> Coding:
+        """The finest coding of low..high in an unsigned integer type."""
+        return Coding(low, (high - low) / torch.iinfo(dtype).max)
+
+    def encode(self, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """Standardised pixels as integers; what lies outside the span is clipped to it."""
+        top = torch.iinfo(dtype).max
+        codes = ((values - self.lowest) / self.step).round().clamp(0, top)
+        return codes.to(torch.int32).to(dtype)
+
+    def decode(self, stored: Tensor) -> Tensor:
+        """Standardised pixels, float32."""
+        return stored.float() * self.step + self.lowest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorChips:
+    """Chips held in memory, of the CPU or of the GPU, as the tensors of one large `Batch`.
+
+    `optical` and `radar` may be float32 or float16 as they are, or uint8 or uint16 with a coding.
+    """
+
+    optical: Tensor
+    radar: Tensor
+    optical_valid: Tensor
+    radar_valid: Tensor
+    label: Tensor
+    coding: Coding = Coding()
+    """How the integers of `optical` and `radar` are read; leaves floating point alone."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, indices: Tensor) -> Batch:
+        """The chips of these indices, decoded to float32."""
+        here = indices.to(self.label.device)
+        return Batch(
+            optical=self.coding.decode(rows(self.optical, here)),
+            radar=self.coding.decode(rows(self.radar, here)),
+            optical_valid=self.optical_valid[here],
+            radar_valid=self.radar_valid[here],
+            label=self.label[here],
+        )
+
+    def to(self, device: torch.device) -> TensorChips:
+        """The same chips in the memory of a device."""
+        return TensorChips(
+            self.optical.to(device),
+            self.radar.to(device),
+            self.optical_valid.to(device),
+            self.radar_valid.to(device),
+            self.label.to(device),
+            self.coding,
+        )
+
+
+def rows(stored: Tensor, indices: Tensor) -> Tensor:
+    """`stored[indices]`; torch cannot index uint16 on every device, but can its bits as int16."""
+    if stored.dtype == torch.uint16:
+        return stored.view(torch.int16)[indices].view(torch.uint16)
+    return stored[indices]

@@ -1,0 +1,62 @@
+"""The loss: focal cross entropy with class weights and label smoothing."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mapper.lulcformer.chips import UNLABELLED
+
+
+def focal_loss(
+    logits: Tensor,
+    label: Tensor,
+    *,
+    gamma: float,
+    class_weights: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Mean over labelled pixels of w_y sum_c q_c (1 - p_c)^gamma (-log p_c), in float32.
+
+    q is the label with a share of `smoothing` spread over all classes. Without smoothing this is
+    Lin et al. 2017 (arXiv 1708.02002), with gamma = 0 besides it is cross entropy.
+
+    Args:
+        logits: (chip, class, y, x).
+        label: (chip, y, x) uint8, 255 where unlabelled.
+        class_weights: (class,); the mean is weighted by them, so their scale does not matter.
+
+    Returns:
+        A scalar; zero where nothing is labelled.
+    """
+    classes = logits.shape[1]
+    labelled = label != UNLABELLED
+    target = label.long().masked_fill(~labelled, 0)
+    log_p = F.log_softmax(logits.float(), dim=1)
+    surprise = -((1 - log_p.exp()) ** gamma) * log_p
+
+    told = surprise.gather(1, target[:, None]).squeeze(1)
+    loss = (1 - smoothing) * told + smoothing / classes * surprise.sum(1)
+    weight = labelled.float()
+    if class_weights is not None:
+        weight = weight * class_weights.to(logits.device)[target]
+    return (loss * weight).sum() / weight.sum().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def class_weights(counts: Tensor, strength: float = 0.5) -> Tensor:
+    """Weights that lift rare classes: frequency to the power of -strength, 1 on average.
+
+    Args:
+        counts: (class,) labelled pixels.
+        strength: 0 weighs all pixels alike, 1 all classes alike. A class that never occurs weighs
+            as much as one with a thousandth of the pixels.
+    """
+    share = counts.double() / counts.sum()
+    raw = share.clamp_min(1e-3) ** -strength
+    return (raw / raw.mean()).float()
+
+
+def count_classes(label: Tensor, classes: int) -> Tensor:
+    """(class,) int64, the labelled pixels of each class in a uint8 tensor of any shape."""
+    return torch.bincount(label.flatten().int(), minlength=256)[:classes]

@@ -1,0 +1,85 @@
+"""How well a network tells the classes: confusion matrices, and the numbers drawn from them.
+
+A confusion matrix is (class, class) int64 counts of pixels: rows are the truth, columns the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mapper.lulcformer.chips import UNLABELLED, Batch, Chips
+from mapper.lulcformer.model import LulcFormer
+
+Seen = Literal["both", "optical", "radar"]
+"""The sensors a network is shown."""
+
+ALL_SEEN: tuple[Seen, ...] = ("both", "optical", "radar")
+
+
+def score(
+    model: LulcFormer,
+    chips: Chips,
+    *,
+    seen: Seen = "both",
+    batch: int = 2,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """The confusion matrix of all labelled pixels that a shown sensor sees, on the CPU.
+
+    The model is used as it stands: on its device, and in eval mode if that is how it was left.
+
+    Args:
+        seen: the other sensor is taken away from every chip.
+        batch: chips per forward pass.
+        precision: the type of the matrix products; float32 is no autocast.
+    """
+    device = next(model.parameters()).device
+    classes = model.variant.classes
+    total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    with torch.inference_mode(), torch.autocast(device.type, precision, precision != torch.float32):
+        for indices in torch.split(torch.arange(len(chips)), batch):
+            shown = only(chips.take(indices).to(device), seen)
+            logits = model(shown.optical, shown.radar, shown.optical_valid, shown.radar_valid)
+            total += confusion(shown.label, logits.argmax(1), classes)
+    return total.cpu()
+
+
+def only(batch: Batch, seen: Seen) -> Batch:
+    """A batch of which one sensor is taken away, and the labels of what the other cannot see."""
+    optical = batch.optical_valid & (seen != "radar")
+    radar = batch.radar_valid & (seen != "optical")
+    label = batch.label.masked_fill(~(optical | radar).squeeze(1), UNLABELLED)
+    return Batch(batch.optical, batch.radar, optical, radar, label)
+
+
+def confusion(truth: Tensor, answer: Tensor, classes: int) -> Tensor:
+    """The confusion matrix of two maps of class codes; unlabelled truth is left out."""
+    labelled = truth != UNLABELLED
+    # Unlabelled pixels are counted in a last bin that is cut off: no shape depends on the data.
+    cell = torch.where(labelled, truth.long() * classes + answer.long(), classes * classes)
+    counts = torch.bincount(cell.flatten(), minlength=classes * classes + 1)
+    return counts[:-1].view(classes, classes)
+
+
+def overall_accuracy(matrix: Tensor) -> float:
+    """Share of pixels answered right."""
+    return float(matrix.diagonal().sum() / matrix.sum())
+
+
+def class_iou(matrix: Tensor) -> Tensor:
+    """(class,) float64 intersection over union; NaN for a class in neither truth nor answers."""
+    right = matrix.diagonal().double()
+    return right / (matrix.sum(0) + matrix.sum(1) - right)
+
+
+def mean_iou(matrix: Tensor) -> float:
+    """Mean intersection over union of the classes that occur in the truth or the answers."""
+    return float(class_iou(matrix).nanmean())
+
+
+def balanced_accuracy(matrix: Tensor) -> float:
+    """Mean share answered right of the classes that occur in the truth."""
+    return float((matrix.diagonal().double() / matrix.sum(1)).nanmean())

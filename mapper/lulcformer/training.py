@@ -1,0 +1,333 @@
+"""Training: chips in, weights out; the same seed gives the same weights, killed in between or not.
+
+All that is random in step n follows from (seed, n), so a state to resume from holds no generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from math import cos, isfinite, pi
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mapper.errors import RequestError
+from mapper.lulcformer.augment import Augmentation, augment
+from mapper.lulcformer.checkpoint import replace_file
+from mapper.lulcformer.chips import Batch, Chips
+from mapper.lulcformer.losses import focal_loss
+from mapper.lulcformer.model import LulcFormer, Variant
+from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
+
+ADAM_BETAS = (0.9, 0.999)
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Everything that decides what is learned from given chips."""
+
+    variant: Variant
+    steps: int
+    batch: int
+    """Chips per step."""
+    learning_rate: float = 5e-4
+    """At its peak; the paper's."""
+    final_learning_rate: float = 5e-6
+    """At the end of the cosine."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises linearly from 0."""
+    weight_decay: float = 0.01
+    """Of matrices and kernels; norms, biases and tokens keep their size."""
+    clip_norm: float = 1.0
+    """Gradients longer than this are shortened to it."""
+    focal_gamma: float = 2.0
+    label_smoothing: float = 0.05
+    class_weights: tuple[float, ...] | None = None
+    """Of each class in the loss; None weighs all alike. See `losses.class_weights`."""
+    average_decay: float = 0.999
+    """The weights that count are a moving average over about 1 / (1 - decay) steps."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "fp32"
+    """Of matrix products: fp32, bf16, or fp16 with scaled losses; the rest stays float32."""
+    compile: bool = False
+    """Whether torch.compile makes the network's kernels; pays from a few thousand steps."""
+    report_every: int = 10
+    """Steps between `Stepped` events: each waits for the device."""
+    validate_every: int = 500
+    """Steps between validations, of which the best decides which weights are returned."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise RequestError(
+                f'precision "{self.precision}" is unknown; give one of {", ".join(PRECISIONS)}'
+            )
+        for name in ("steps", "batch", "report_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise RequestError(f"{name} is {getattr(self, name)}; wanted at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """Some steps are done."""
+
+    step: int
+    """Steps done so far."""
+    of: int
+    loss: float
+    """Mean since the last report."""
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Validated:
+    """The averaged weights were tried on the validation chips."""
+
+    step: int
+    confusions: Mapping[Seen, Tensor]
+    """Confusion matrix by what the network was shown."""
+    best: bool
+    """Whether no earlier validation was better."""
+
+
+Event = Stepped | Validated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedWeights:
+    """What a training gives: the averaged weights that did best on the validation chips."""
+
+    variant: Variant
+    weights: dict[str, Tensor]
+    """Float32, on the CPU; ready for a Checkpoint."""
+    step: int
+    """The step they are from."""
+    confusions: Mapping[Seen, Tensor]
+    """Their confusion matrices on the validation chips."""
+
+
+def train(
+    settings: TrainingSettings,
+    training_chips: Chips,
+    validation_chips: Chips,
+    on_event: Callable[[Event], None] = lambda event: None,
+    state_file: Path | None = None,
+) -> TrainedWeights:
+    """Train a fresh network.
+
+    Args:
+        state_file: kept up to date at every validation; where it exists already, training goes on
+            from it and ends with the same weights as if it had never stopped.
+
+    Raises:
+        RequestError: there are no chips, the loss is no longer a number, or `state_file` belongs to
+            other settings.
+    """
+    if not len(training_chips) or not len(validation_chips):
+        raise RequestError(
+            f"{len(training_chips)} training and {len(validation_chips)} validation chips; "
+            "training needs at least one of each"
+        )
+    with torch.random.fork_rng():
+        trainer = Trainer(settings)
+        if state_file is not None and state_file.exists():
+            trainer.restore(state_file)
+        losses: list[Tensor] = []
+        while trainer.step < settings.steps:
+            losses.append(trainer.learn(training_chips))
+            if trainer.step % settings.report_every == 0 or trainer.step == settings.steps:
+                on_event(trainer.report(losses))
+                losses.clear()
+            if trainer.step % settings.validate_every == 0 or trainer.step == settings.steps:
+                on_event(trainer.validate(validation_chips))
+                if state_file is not None:
+                    trainer.save(state_file)
+    assert trainer.best is not None
+    return trainer.best
+
+
+class Trainer:
+    """A training under way: network, moving average, optimiser, and the best weights so far."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.device = torch.device(settings.device)
+        torch.manual_seed(seed_of(settings.seed, "weights"))
+        self.model = LulcFormer(settings.variant).to(self.device)
+        self.average = deepcopy(self.model).eval().requires_grad_(False)
+        self.forward = torch.compile(self.model) if settings.compile else self.model
+        self.optimiser = torch.optim.AdamW(
+            decay_groups(self.model, settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=ADAM_BETAS,
+            fused=self.device.type == "cuda",
+        )
+        self.dtype = PRECISIONS[settings.precision]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        weights = settings.class_weights
+        self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
+        self.step = 0
+        self.best: TrainedWeights | None = None
+
+    def learn(self, chips: Chips) -> Tensor:
+        """One step; returns its loss without waiting for the device."""
+        settings = self.settings
+        generator = torch.Generator().manual_seed(seed_of(settings.seed, "chips", self.step))
+        torch.manual_seed(seed_of(settings.seed, "dropout", self.step))
+        drawn = draw(len(chips), settings.batch, self.step, settings.seed)
+        batch = augment(chips.take(drawn).to(self.device), settings.augmentation, generator)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, settings)
+
+        self.model.train()
+        loss = self.loss_of(batch)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        move_average(self.average, self.model, settings.average_decay, self.step)
+        return loss.detach()
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The loss of a batch, forward in the precision asked for."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.forward(
+                batch.optical, batch.radar, batch.optical_valid, batch.radar_valid
+            )
+        return focal_loss(
+            logits,
+            batch.label,
+            gamma=self.settings.focal_gamma,
+            class_weights=self.class_weights,
+            smoothing=self.settings.label_smoothing,
+        )
+
+    def report(self, losses: list[Tensor]) -> Stepped:
+        """The mean of some losses; here a diverged training ends."""
+        loss = float(torch.stack(losses).mean())
+        if not isfinite(loss):
+            raise RequestError(
+                f"the loss is {loss} at step {self.step}; lower the learning rate "
+                f"({self.settings.learning_rate}) or train in fp32 ({self.settings.precision} now)"
+            )
+        rate = learning_rate(self.step - 1, self.settings)
+        return Stepped(self.step, self.settings.steps, loss, rate)
+
+    def validate(self, chips: Chips) -> Validated:
+        """Try the averaged weights with both sensors and with each alone; keep them if best."""
+        confusions = {
+            seen: score(
+                self.average, chips, seen=seen, batch=self.settings.batch, precision=self.dtype
+            )
+            for seen in ALL_SEEN
+        }
+        # By both sensors: what a missing one costs is decided by how often training drops it.
+        best = self.best is None or mean_iou(confusions["both"]) > mean_iou(
+            self.best.confusions["both"]
+        )
+        if best:
+            weights = {n: t.detach().cpu().clone() for n, t in self.average.state_dict().items()}
+            self.best = TrainedWeights(self.settings.variant, weights, self.step, confusions)
+        return Validated(self.step, confusions, best)
+
+    def save(self, path: Path) -> None:
+        """Write all that `restore` needs, whole or not at all."""
+        assert self.best is not None
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "settings": asdict(self.settings),
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "best_step": self.best.step,
+                "best_weights": self.best.weights,
+                "best_confusions": dict(self.best.confusions),
+            },
+            buffer,
+        )
+        replace_file(path, buffer.getvalue())
+
+    def restore(self, path: Path) -> None:
+        """Go on where `save` was called."""
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = asdict(self.settings)
+        for name, found in state["settings"].items():
+            if found != wanted[name]:
+                raise RequestError(
+                    f"training state {path} was written with {name} {found}, now it is "
+                    f"{wanted[name]}; give the same settings or another state file"
+                )
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best = TrainedWeights(
+            self.settings.variant,
+            state["best_weights"],
+            state["best_step"],
+            state["best_confusions"],
+        )
+
+
+def seed_of(seed: int, what: str, step: int = 0) -> int:
+    """A seed for one purpose in one step, unrelated to all others."""
+    digest = hashlib.sha256(f"{seed}/{what}/{step}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
+
+
+def draw(chips: int, batch: int, step: int, seed: int) -> Tensor:
+    """(batch,) indices of a step's chips: every chip once, in random order, then all over again."""
+
+    def stream() -> Iterator[int]:
+        for place in range(step * batch, (step + 1) * batch):
+            generator = torch.Generator().manual_seed(seed_of(seed, "order", place // chips))
+            yield int(torch.randperm(chips, generator=generator)[place % chips])
+
+    return torch.tensor(list(stream()))
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Linear warm-up to the peak, then half a cosine down to the final rate."""
+    peak, final = settings.learning_rate, settings.final_learning_rate
+    if step < settings.warmup_steps:
+        return peak * (step + 1) / settings.warmup_steps
+    left = max(settings.steps - 1 - settings.warmup_steps, 1)
+    progress = (step - settings.warmup_steps) / left
+    return final + (peak - final) * (1 + cos(pi * min(progress, 1))) / 2
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for the optimiser: matrices and kernels decay, vectors do not."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights and statistics towards the model's; early steps move them more."""
+    decay = min(decay, (1 + step) / (10 + step))
+    olds, news = average.state_dict().values(), model.state_dict().values()
+    pairs = list(zip(olds, news, strict=True))
+    floating = [(old, new) for old, new in pairs if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)

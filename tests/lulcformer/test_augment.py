@@ -1,0 +1,119 @@
+"""Augmentation turns all layers together, hides what it says, and labels nothing unseen."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator
+
+from mapper.lulcformer.augment import (
+    NONE,
+    Augmentation,
+    augment,
+    clouds,
+    half_planes,
+    rectangles,
+    symmetry,
+    turned,
+)
+from mapper.lulcformer.chips import UNLABELLED, Batch
+
+CPU = torch.device("cpu")
+
+
+def seeded(seed: int = 0) -> Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(chips: int = 16, side: int = 32) -> Batch:
+    """Every layer holds the pixel's own number, so that layers can be compared after a turn."""
+    number = torch.arange(side * side).view(1, 1, side, side) % 251
+    valid = (number % 7 != 0).expand(chips, 1, side, side)
+    return Batch(
+        number.float().expand(chips, 10, side, side).clone(),
+        number.float().expand(chips, 2, side, side).clone(),
+        valid.clone(),
+        valid.clone(),
+        number[0].to(torch.uint8).expand(chips, side, side).clone(),
+    )
+
+
+def test_nothing_happens_when_nothing_may() -> None:
+    before = batch()
+    after = augment(before, NONE, seeded())
+    for name in ("optical", "radar", "optical_valid", "radar_valid"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
+    blind = ~before.optical_valid.squeeze(1)
+    assert torch.equal(after.label[~blind], before.label[~blind])
+    assert (after.label[blind] == UNLABELLED).all()
+
+
+def test_the_eight_symmetries_differ_and_all_layers_take_the_same() -> None:
+    after = turned(batch(8), list(range(8)))
+    assert len({tuple(label.flatten().tolist()) for label in after.label}) == 8
+    for layer in (after.optical, after.radar):
+        assert torch.equal(layer, after.label[:, None].float().expand_as(layer))
+    assert torch.equal(after.optical_valid, after.label[:, None] % 7 != 0)
+
+
+def test_a_mirrored_quarter_turn_is_undone_by_itself() -> None:
+    chip = torch.arange(12.0).view(1, 3, 4)
+    assert torch.equal(symmetry(symmetry(chip, 5), 5), chip)
+
+
+def test_jitter_moves_whole_chips_and_bands() -> None:
+    before = batch()
+    how = replace(NONE, optical_offset=0.5, band_offset=0.2, radar_offset=0.3)
+    after = augment(before, how, seeded())
+    shift = after.optical - before.optical
+    assert shift.flatten(2).std(2).max() < 1e-4
+    assert shift[:, :, 0, 0].std(0).min() > 0.3
+    assert (after.radar - before.radar)[:, 0, 0, 0].unique().numel() == 16
+
+
+def test_a_sensor_may_be_gone_but_never_both() -> None:
+    everything = torch.ones(400, 1, 8, 8, dtype=torch.bool)
+    small = batch(400, 8)
+    before = replace(small, optical_valid=everything, radar_valid=everything)
+    after = augment(before, replace(NONE, radar_dropout=0.5, optical_dropout=0.25), seeded())
+    optical = after.optical_valid.flatten(1).any(1)
+    radar = after.radar_valid.flatten(1).any(1)
+    assert (optical | radar).all()
+    assert 0.4 < (~radar).float().mean() < 0.6
+    assert 0.18 < (~optical).float().mean() < 0.32
+    assert (after.label == before.label).all()
+
+
+def test_dropping_more_than_everything_is_refused() -> None:
+    with pytest.raises(ValueError, match="together at most 1"):
+        Augmentation(radar_dropout=0.7, optical_dropout=0.4)
+
+
+def test_margins_are_one_sensors_or_both() -> None:
+    everything = torch.ones(400, 1, 16, 16, dtype=torch.bool)
+    before = replace(batch(400, 16), optical_valid=everything, radar_valid=everything)
+    after = augment(before, replace(NONE, margin_dropout=1.0), seeded())
+    optical = ~after.optical_valid.flatten(1).all(1)
+    radar = ~after.radar_valid.flatten(1).all(1)
+    assert 0.4 < (optical & radar).float().mean() < 0.6
+    assert 0.15 < (optical & ~radar).float().mean() < 0.35
+    assert 0.15 < (radar & ~optical).float().mean() < 0.35
+    blind = ~(after.optical_valid | after.radar_valid).squeeze(1)
+    assert torch.equal(after.label == UNLABELLED, blind)
+
+
+@pytest.mark.parametrize("shape", [rectangles, half_planes, clouds])
+def test_hidden_areas_differ_between_chips_and_leave_something(shape) -> None:  # type: ignore[no-untyped-def]
+    seen = shape(200, 64, 64, seeded(), CPU)
+    assert seen.shape == (200, 1, 64, 64) and seen.dtype == torch.bool
+    share = seen.float().mean((1, 2, 3))
+    assert share.std() > 0.1
+    assert 0.3 < share.mean() < 0.8
+    assert (share > 0.9).any() and (share < 0.3).any()
+
+
+def test_one_seed_gives_one_augmentation() -> None:
+    first, again, other = (augment(batch(), Augmentation(), seeded(s)) for s in (1, 1, 2))
+    for name in ("optical", "radar", "optical_valid", "radar_valid", "label"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert not torch.equal(first.optical, other.optical)

@@ -1,0 +1,171 @@
+"""Training learns, repeats itself, survives a kill, and says when it cannot go on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mapper.errors import RequestError
+from mapper.lulcformer.augment import NONE, Augmentation
+from mapper.lulcformer.chips import TensorChips
+from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.lulcformer.scores import overall_accuracy
+from mapper.lulcformer.training import (
+    Event,
+    Stepped,
+    TrainedWeights,
+    TrainingSettings,
+    Validated,
+    draw,
+    learning_rate,
+    train,
+)
+
+SETTINGS = TrainingSettings(
+    variant=replace(MICRO, missing_token=True),
+    steps=100,
+    batch=4,
+    learning_rate=2e-3,
+    warmup_steps=10,
+    average_decay=0.95,
+    validate_every=100,
+)
+
+
+def fields(chips: int, seed: int, side: int = 64) -> TensorChips:
+    """Square fields of four classes. Optical shows one bit of the class well and the other faintly,
+    radar the other way round, both under noise; so context and both sensors are worth something."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randint(0, 4, (chips, 1, side // 16, side // 16), generator=generator)
+    label = F.interpolate(coarse.float(), (side, side))[:, 0].long()
+    high, low = label // 2 * 2.0 - 1, label % 2 * 2.0 - 1
+    optical = 0.7 * torch.randn(chips, 10, side, side, generator=generator)
+    radar = 0.7 * torch.randn(chips, 2, side, side, generator=generator)
+    optical[:, 0] += high
+    optical[:, 1] += 0.3 * low
+    radar[:, 0] += low
+    radar[:, 1] += 0.3 * high
+    valid = torch.ones(chips, 1, side, side, dtype=torch.bool)
+    return TensorChips(optical, radar, valid, valid, label.to(torch.uint8))
+
+
+@pytest.fixture(scope="module")
+def chips() -> tuple[TensorChips, TensorChips]:
+    return fields(64, seed=1), fields(8, seed=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> object:
+    """One thread, so that a sum is added up in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def accuracies(trained: TrainedWeights) -> dict[str, float]:
+    return {seen: overall_accuracy(matrix) for seen, matrix in trained.confusions.items()}
+
+
+def test_a_network_learns_and_dropout_lets_it_do_without_a_sensor(
+    chips: tuple[TensorChips, TensorChips],
+) -> None:
+    events: list[Event] = []
+    with_dropout = accuracies(train(SETTINGS, *chips, events.append))
+    without = accuracies(train(replace(SETTINGS, augmentation=NONE), *chips))
+    assert with_dropout["both"] > 0.88 and without["both"] > 0.88
+    assert with_dropout["optical"] > 0.8 and with_dropout["radar"] > 0.8
+    assert without["optical"] < 0.75 and without["radar"] < 0.75
+    losses = [event.loss for event in events if isinstance(event, Stepped)]
+    assert len(losses) == 10 and losses[0] > 1.2 and losses[-1] < 0.6
+    assert [event.best for event in events if isinstance(event, Validated)] == [True]
+
+
+SHORT = replace(SETTINGS, steps=6, validate_every=2, batch=2)
+
+
+def test_one_seed_gives_the_same_weights_and_another_seed_others(
+    chips: tuple[TensorChips, TensorChips],
+) -> None:
+    variant = replace(SHORT.variant, drop_path=0.2)
+    first, again, other = (
+        train(replace(SHORT, seed=seed, variant=variant), *chips) for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first.weights[n], t) for n, t in again.weights.items())
+    assert not torch.equal(first.weights["head.pred.weight"], other.weights["head.pred.weight"])
+
+
+def test_killed_and_resumed_gives_the_same_weights(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    whole = train(SHORT, *chips)
+
+    class Killed(Exception):
+        pass
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Validated) and event.step == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(SHORT, *chips, kill, state_file=state)
+    steps: list[int] = []
+    resumed = train(SHORT, *chips, lambda event: steps.append(event.step), state_file=state)
+    assert min(steps) > 2
+    assert resumed.step == whole.step
+    assert all(torch.equal(resumed.weights[n], t) for n, t in whole.weights.items())
+    finished = train(SHORT, *chips, pytest.fail, state_file=state)
+    assert all(torch.equal(finished.weights[n], t) for n, t in whole.weights.items())
+
+
+def test_a_state_of_other_settings_is_refused(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    train(replace(SHORT, steps=1), *chips, state_file=tmp_path / "state")
+    with pytest.raises(RequestError, match="was written with steps 1, now it is 6"):
+        train(SHORT, *chips, state_file=tmp_path / "state")
+
+
+def test_a_diverged_training_ends_with_advice(chips: tuple[TensorChips, TensorChips]) -> None:
+    training, validation = chips
+    training = replace(training, optical=torch.full_like(training.optical, torch.nan))
+    with pytest.raises(RequestError, match="the loss is nan at step 2; lower the learning rate"):
+        train(replace(SHORT, report_every=2), training, validation)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"precision": "int8"}, "fp32, bf16, fp16"), ({"steps": 0}, "steps is 0")],
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        replace(SETTINGS, **wrong)
+
+
+def test_training_without_chips_is_refused(chips: tuple[TensorChips, TensorChips]) -> None:
+    with pytest.raises(RequestError, match="0 training and 8 validation chips"):
+        train(SHORT, fields(0, seed=3), chips[1])
+
+
+def test_trained_weights_fit_the_network(chips: tuple[TensorChips, TensorChips]) -> None:
+    trained = train(replace(SHORT, precision="bf16", augmentation=Augmentation()), *chips)
+    LulcFormer(trained.variant).load_state_dict(trained.weights)
+    assert all(torch.isfinite(t).all() for t in trained.weights.values())
+    assert trained.weights["head.bn.running_var"].dtype == torch.float32
+
+
+def test_every_chip_is_drawn_once_before_any_is_drawn_again() -> None:
+    stream = torch.cat([draw(10, 4, step, seed=0) for step in range(5)]).tolist()
+    assert sorted(stream[:10]) == sorted(stream[10:]) == list(range(10))
+    assert stream[:10] != stream[10:]
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    settings = replace(SETTINGS, steps=1000, warmup_steps=100)
+    rates = [learning_rate(step, settings) for step in range(1000)]
+    assert rates[:100] == sorted(rates[:100]) and rates[100:] == sorted(rates[100:], reverse=True)
+    assert max(rates) == rates[100] == settings.learning_rate
+    assert rates[-1] == pytest.approx(settings.final_learning_rate)
