@@ -12,6 +12,9 @@ from datetime import date
 from math import isfinite
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mapper.imagery.bands import REFLECTANCE_SCALE
 
 OFFSET_DN = -1000
@@ -19,6 +22,7 @@ OFFSET_DN = -1000
 OFFSET_BASELINE = (4, 0)
 OFFSET_DAY = date(2022, 1, 25)
 """The day baseline 04.00 came into use; nothing sensed since was ever processed with less."""
+MAX_DN = 65_535
 _BASELINE_IN_NAME = re.compile(r"_N(\d\d)(\d\d)_")
 
 
@@ -90,3 +94,27 @@ def number(value: Any) -> float | None:
 def _version(baseline: str | None) -> tuple[int, int] | None:
     match = re.fullmatch(r"(\d+)\.(\d+)", (baseline or "").strip())
     return (int(match[1]), int(match[2])) if match else None
+
+
+def as_dn(
+    raw: npt.NDArray[Any], scale: float, offset: float, nodata: float | None
+) -> npt.NDArray[np.uint16]:
+    """Raw numbers of an optical band as uint16 DN of reflectance * 10,000; 0 is nodata.
+
+    Raw 0 is nodata in every Sentinel-2 product. A pixel with data never becomes 0: reflectance that
+    atmospheric correction took below zero is written as 1.
+
+    Args:
+        raw: any shape and number type.
+        scale, offset: DN = raw * scale + offset, rounded, halves up.
+        nodata: another raw value without data, where there is one.
+    """
+    data = raw != 0
+    if nodata is not None and nodata != 0:
+        data &= raw != nodata
+    if scale == 1 and offset == 0 and raw.dtype == np.uint16:
+        return np.where(data, raw, np.uint16(0))
+    if raw.dtype.kind == "f":
+        data &= np.isfinite(raw)
+    digits = np.floor(np.where(data, raw, 0) * np.float64(scale) + (offset + 0.5))
+    return np.where(data, np.clip(digits, 1, MAX_DN), 0).astype(np.uint16)

@@ -1,0 +1,247 @@
+"""One raster of a scene, read onto lattice pixels: the only place where pixels are fetched.
+
+Two paths give the same answer where both apply. A raster of the zone's own projection whose pixels
+are lattice pixels, or 2 x 2 of them, is read by plain windows. Everything else goes through GDAL's
+warper, always by whole blocks of 512 lattice pixels counted from the zone's origin, so that the
+warper's approximations cannot depend on what was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import planetary_computer
+import rasterio
+import rasterio.crs
+import rasterio.vrt
+import rasterio.warp
+import requests
+import tenacity
+from affine import Affine
+from rasterio._err import CPLE_BaseError  # what the warper raises; rasterio has no public name
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from mapper.errors import SceneError
+from mapper.imagery.resample import MARGIN_PX, doubled_bilinear, doubled_nearest
+from mapper.imagery.scenes import SCL, Scene
+from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
+
+Raw = npt.NDArray[Any]
+
+BLOCK_PX = 512
+"""Side of the fixed lattice blocks that are warped one by one."""
+WARP_TOLERANCE_PX = 0.01
+"""How far the warper may approximate a position; its default of 0.125 is visible in a boundary."""
+READ_ATTEMPTS = 3
+FIRST_WAIT_S = 0.5
+"""Doubled after each attempt; GDAL's own retries of single requests come on top."""
+GDAL_OPTIONS: dict[str, Any] = {
+    # A listing of the folder would cost a request per file.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_CACHEMAX": 64 * 2**20,
+    "GDAL_HTTP_MAX_RETRY": 3,
+    "GDAL_HTTP_RETRY_DELAY": 0.5,
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_TIMEOUT": 120,
+    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
+    "GDAL_HTTP_VERSION": "1.1",
+}
+_SIGNERS: dict[str | None, Callable[[str], str]] = {
+    None: str,
+    "planetary-computer": planetary_computer.sign_url,
+}
+_FOR_GOOD = ("404", "no such file", "not recognized", "does not exist", "unknown signing")
+"""Words of failures that another attempt cannot mend."""
+_TOUCH_PX = 1e-4
+"""Corners this close to a lattice point are on it: transforms are written with rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a raster's pixels lie on the lattice of its zone."""
+
+    left: int
+    """Lattice column of its left edge."""
+    top: int
+    """Lattice row of its upper edge."""
+    factor: int
+    """Lattice pixels per pixel of the raster: 1 or 2."""
+
+
+def placement(transform: Affine) -> Placement | None:
+    """The place of a raster in its zone, or None where its pixels are no lattice pixels."""
+    factor = round(transform.a / PIXEL_M)
+    corner = (transform.c / PIXEL_M, (LATTICE_TOP_M - transform.f) / PIXEL_M)
+    size = (transform.a, -transform.e)
+    straight = transform.b == 0 == transform.d and size == (factor * PIXEL_M,) * 2
+    if factor not in (1, 2) or not straight or any(abs(v - round(v)) > _TOUCH_PX for v in corner):
+        return None
+    return Placement(round(corner[0]), round(corner[1]), factor)
+
+
+def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
+    """Raw numbers of one asset of a scene on lattice pixels.
+
+    Classes (SCL) are taken from the nearest pixel; digits and power are bilinear where they are not
+    lattice pixels already.
+
+    Returns:
+        (y, x), with the nodata value where the raster has no data or does not reach; None where it
+        does not reach the region at all.
+
+    Raises:
+        SceneError: it cannot be opened or read, after several attempts where that may help.
+    """
+    href = scene.assets[name].href
+    attempts = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(READ_ATTEMPTS),
+        wait=tenacity.wait_exponential(multiplier=FIRST_WAIT_S),
+        retry=tenacity.retry_if_exception(lambda problem: _may_pass(problem, href)),
+        reraise=True,
+    )
+    try:
+        return attempts(_read, scene, name, region)
+    except (RasterioError, CPLE_BaseError, OSError, requests.RequestException) as problem:
+        raise SceneError(
+            f"{name} of scene {scene.id} cannot be read ({_cause(problem)}); run again, and if it"
+            " fails again check this file in the archive"
+        ) from None  # the chain may quote a signed URL
+
+
+def _read(scene: Scene, name: str, region: Region) -> Raw | None:
+    asset = scene.assets[name]
+    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(_SIGNERS[scene.signing](asset.href)) as source:
+        # Where nobody states one, 0: no digit, no power and no class is ever 0.
+        nodata = next(v for v in (asset.nodata, source.nodata, 0.0) if v is not None)
+        place = placement(source.transform) if source.crs == _crs(region.zone) else None
+        if place is None or not _has_kernel(place, name, source.dtypes[0], nodata):
+            return _warped(source, region, _how(name), nodata)
+        if place.factor == 1:
+            return _window(source, region, place, nodata)
+        return _doubled(source, region, place, name)
+
+
+def _has_kernel(place: Placement, name: str, dtype: str, nodata: float) -> bool:
+    """Whether the plain path has an exact rule for such pixels."""
+    return place.factor == 1 or (nodata == 0 and dtype == ("uint8" if name == SCL else "uint16"))
+
+
+def _how(name: str) -> Resampling:
+    return Resampling.nearest if name == SCL else Resampling.bilinear
+
+
+def _window(source: DatasetReader, region: Region, place: Placement, nodata: float) -> Raw | None:
+    """Lattice pixels as they are stored."""
+    return _boxed(source, region.left - place.left, region.top - place.top, region.shape, nodata)
+
+
+def _doubled(source: DatasetReader, region: Region, place: Placement, name: str) -> Raw | None:
+    """20 m pixels on the 10 m lattice."""
+    row, row_phase = divmod(region.top - place.top, 2)
+    column, column_phase = divmod(region.left - place.left, 2)
+    phase = (row_phase, column_phase)
+    height, width = (
+        (n + p + 1) // 2 + 2 * MARGIN_PX for n, p in zip(region.shape, phase, strict=True)
+    )
+    raw = _boxed(source, column - MARGIN_PX, row - MARGIN_PX, (height, width), 0)
+    if raw is None:
+        return None
+    kernel: Callable[..., Raw] = doubled_nearest if name == SCL else doubled_bilinear
+    return kernel(raw, phase, region.shape)
+
+
+def _boxed(
+    source: DatasetReader, left: int, top: int, shape: tuple[int, int], nodata: float
+) -> Raw | None:
+    """Stored pixels from (left, top) on, nodata beyond the raster; None where all is beyond."""
+    height, width = shape
+    first_row, last_row = max(top, 0), min(top + height, source.height)
+    first_column, last_column = max(left, 0), min(left + width, source.width)
+    if first_row >= last_row or first_column >= last_column:
+        return None
+    window = Window.from_slices((first_row, last_row), (first_column, last_column))
+    inner: Raw = source.read(1, window=window)
+    if inner.shape == shape:
+        return inner
+    out = np.full(shape, nodata, inner.dtype)
+    out[first_row - top : last_row - top, first_column - left : last_column - left] = inner
+    return out
+
+
+def _warped(source: DatasetReader, region: Region, how: Resampling, nodata: float) -> Raw | None:
+    """Any raster on lattice pixels, by whole lattice blocks whatever part of them is wanted."""
+    out: Raw | None = None
+    reach = _reach(source, region.zone)
+    for block in _blocks(region):
+        part = block.intersection(region)
+        if part is None or (reach is not None and block.intersection(reach) is None):
+            continue
+        if out is None:
+            out = np.full(region.shape, nodata, source.dtypes[0])
+        with rasterio.vrt.WarpedVRT(
+            source,
+            crs=_crs(region.zone),
+            transform=block.geobox.transform,
+            width=BLOCK_PX,
+            height=BLOCK_PX,
+            resampling=how,
+            src_nodata=nodata,
+            nodata=nodata,
+            tolerance=WARP_TOLERANCE_PX,
+        ) as warped:
+            out[part.slices_in(region)] = warped.read(1)[part.slices_in(block)]
+    return out
+
+
+def _blocks(region: Region) -> list[Region]:
+    rows = range(region.top // BLOCK_PX, (region.bottom - 1) // BLOCK_PX + 1)
+    columns = range(region.left // BLOCK_PX, (region.right - 1) // BLOCK_PX + 1)
+    return [
+        Region(region.zone, column * BLOCK_PX, row * BLOCK_PX, BLOCK_PX, BLOCK_PX)
+        for row in rows
+        for column in columns
+    ]
+
+
+def _reach(source: DatasetReader, zone: Zone) -> Region | None:
+    """The lattice pixels a raster may touch; None where its outline cannot be projected."""
+    try:
+        west, south, east, north = rasterio.warp.transform_bounds(
+            source.crs, _crs(zone), *source.bounds
+        )
+    except (RasterioError, CPLE_BaseError):
+        return None
+    left, right = int(west // PIXEL_M) - 1, int(east // PIXEL_M) + 2
+    top = int((LATTICE_TOP_M - north) // PIXEL_M) - 1
+    bottom = int((LATTICE_TOP_M - south) // PIXEL_M) + 2
+    return Region(zone, left, top, right - left, bottom - top)
+
+
+@lru_cache(maxsize=120)
+def _crs(zone: Zone) -> rasterio.crs.CRS:
+    return rasterio.crs.CRS.from_epsg(zone.epsg)
+
+
+def _may_pass(problem: BaseException, href: str) -> bool:
+    """Whether another attempt may help: not with local files, not with what is not there."""
+    remote = href.startswith(("http", "s3:", "gs:", "az:", "/vsi"))
+    kind = isinstance(problem, RasterioError | CPLE_BaseError | OSError)
+    words = _cause(problem).lower()
+    return remote and kind and not any(word in words for word in _FOR_GOOD)
+
+
+def _cause(problem: BaseException) -> str:
+    """The first reason in a chain of exceptions, in one line, without the query of any URL."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    line = (str(problem).splitlines() or [type(problem).__name__])[0]
+    return re.sub(r"\?[^\s'\"]*", "", line)
