@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mapper.lulcformer.folding import for_inference
-from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.lulcformer.model import BASE, MICRO, LulcFormer
 
 
 class PublishedOrder(nn.Module):
@@ -77,6 +78,23 @@ def test_inference_form_leaves_the_model_alone(model: LulcFormer) -> None:
     for_inference(model.train())
     assert model.training
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_folding_saves_the_multiplies_it_promises() -> None:
+    """GMAC per 512 x 512 window of base; 62.41 is the true cost of the published order."""
+    with torch.device("meta"):
+        base = LulcFormer(BASE).eval()
+    assert gmac(base) == pytest.approx(24.36, abs=0.01)
+    assert gmac(for_inference(base)) == pytest.approx(22.90, abs=0.01)
+    base.head = PublishedOrder(base.head)
+    assert gmac(base) == pytest.approx(62.41, abs=0.01)
+
+
+def gmac(model: LulcFormer) -> float:
+    inputs = (torch.zeros(1, bands, 512, 512, device="meta") for bands in (10, 2))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*inputs)
+    return counter.get_total_flops() / 2e9
 
 
 def test_same_shape_and_threads_give_the_same_bits(model: LulcFormer) -> None:
