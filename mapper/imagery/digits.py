@@ -12,6 +12,7 @@ from datetime import date
 from math import isfinite
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -96,25 +97,81 @@ def _version(baseline: str | None) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def as_dn(
-    raw: npt.NDArray[Any], scale: float, offset: float, nodata: float | None
-) -> npt.NDArray[np.uint16]:
-    """Raw numbers of an optical band as uint16 DN of reflectance * 10,000; 0 is nodata.
+def write_dn(
+    raw: npt.NDArray[Any],
+    linear: tuple[float, float],
+    nodata: float | None,
+    take: npt.NDArray[np.bool_],
+    out: npt.NDArray[np.uint16],
+) -> None:
+    """Write raw numbers of an optical band as uint16 DN of reflectance * 10,000; 0 is nodata.
 
     Raw 0 is nodata in every Sentinel-2 product. A pixel with data never becomes 0: reflectance that
     atmospheric correction took below zero is written as 1.
 
     Args:
-        raw: any shape and number type.
-        scale, offset: DN = raw * scale + offset, rounded, halves up.
+        raw: (y, x), any number type.
+        linear: scale and offset; DN = raw * scale + offset, rounded, halves up.
         nodata: another raw value without data, where there is one.
+        take: (y, x); other pixels of `out` stay as they are.
+        out: (y, x).
     """
-    data = raw != 0
-    if nodata is not None and nodata != 0:
-        data &= raw != nodata
-    if scale == 1 and offset == 0 and raw.dtype == np.uint16:
-        return np.where(data, raw, np.uint16(0))
-    if raw.dtype.kind == "f":
-        data &= np.isfinite(raw)
+    scale, offset = linear
+    other = 0.0 if nodata is None else nodata
+    if raw.dtype == np.uint16 and scale == 1 and offset % 1 == 0 and other % 1 == 0:
+        _write_shifted(raw, int(offset), int(other), take, out)
+        return
+    data = np.isfinite(raw) & (raw != 0) & (raw != other)
     digits = np.floor(np.where(data, raw, 0) * np.float64(scale) + (offset + 0.5))
-    return np.where(data, np.clip(digits, 1, MAX_DN), 0).astype(np.uint16)
+    np.copyto(out, np.where(data, digits.clip(1, MAX_DN), 0).astype(np.uint16), where=take)
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_shifted(
+    raw: npt.NDArray[np.uint16],
+    offset: int,
+    nodata: int,
+    take: npt.NDArray[np.bool_],
+    out: npt.NDArray[np.uint16],
+) -> None:
+    """The common case in one pass over integers; through float it takes ten times the memory."""
+    for y in range(raw.shape[0]):
+        for x in range(raw.shape[1]):
+            if not take[y, x]:
+                continue
+            value = np.int64(raw[y, x])
+            shifted = value + offset
+            if value == 0 or value == nodata:
+                out[y, x] = 0
+            elif shifted < 1:
+                out[y, x] = 1
+            else:
+                out[y, x] = shifted if shifted < MAX_DN else MAX_DN
+
+
+def write_power(
+    bands: list[npt.NDArray[np.float32]],
+    linear: list[tuple[float, float]],
+    seen: npt.NDArray[np.bool_],
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Write linear radar power where every band has it and nothing was seen before.
+
+    Power is positive and finite; anything else (nodata values, the zeros of swath edges) is none.
+
+    Args:
+        bands: (y, x) raw numbers of each band.
+        linear: scale and offset of each band; power = raw * scale + offset.
+        seen: (y, x); True where a pixel is taken already, and afterwards also where one is new.
+        out: (band, y, x).
+    """
+    new = ~seen
+    scaled = []
+    for raw, (scale, offset) in zip(bands, linear, strict=True):
+        plain = (scale, offset) == (1, 0)
+        power = raw if plain else raw * np.float32(scale) + np.float32(offset)
+        new &= (power > 0) & (power < np.inf)
+        scaled.append(power)
+    for power, layer in zip(scaled, out, strict=True):
+        np.copyto(layer, power, where=new)
+    seen |= new

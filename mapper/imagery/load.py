@@ -28,15 +28,15 @@ from mapper.imagery.composite import (
     median_of,
     no_power,
 )
-from mapper.imagery.digits import as_dn
+from mapper.imagery.digits import write_dn, write_power
 from mapper.imagery.footprints import grid_outline
 from mapper.imagery.raster import read_raster
 from mapper.imagery.resample import Mask
 from mapper.imagery.scenes import SCL, Look, Scene
 from mapper.land.grid import Region
 
-DEFAULT_THREADS = 8
-"""Reads in flight; they wait for disks and servers more than they compute."""
+DEFAULT_THREADS = 4
+"""Reads in flight; more helps over slow networks, at about 30 MB each."""
 STACK_BYTES = 256 * 2**20
 """A stack of optical looks stays below this, by the size of the pieces a region is read in."""
 PIECE_STEP_PX = 512
@@ -176,8 +176,9 @@ def _read_bands(
     def read(band: int) -> None:
         asset = scene.assets[OPTICAL_NAMES[band]]
         raw = read_raster(scene, OPTICAL_NAMES[band], part)
-        digits = 0 if raw is None else as_dn(raw, asset.scale, asset.offset, asset.nodata)
-        np.copyto(out[band, y, x], digits, where=take[y, x])
+        if raw is not None:
+            linear = (asset.scale, asset.offset)
+            write_dn(raw, linear, asset.nodata, take[y, x], out[band, y, x])
 
     for _ in pool.map(read, range(len(OPTICAL_NAMES))):
         pass
@@ -190,16 +191,10 @@ def _read_radar(look: Look, region: Region, out: npt.NDArray[np.float32]) -> Mas
         if seen.all():
             break
         bands = [read_raster(scene, name, region) for name in RADAR_NAMES]
-        power = [
-            raw * np.float32(scene.assets[name].scale) + np.float32(scene.assets[name].offset)
-            for name, raw in zip(RADAR_NAMES, bands, strict=True)
-            if raw is not None
-        ]
+        power = [raw.astype(np.float32, copy=False) for raw in bands if raw is not None]
         if len(power) == len(RADAR_NAMES):
-            both = np.stack(power)
-            new = np.all(np.isfinite(both) & (both > 0), axis=0) & ~seen
-            np.copyto(out, both, where=new)
-            seen |= new
+            linear = [(scene.assets[n].scale, scene.assets[n].offset) for n in RADAR_NAMES]
+            write_power(power, linear, seen, out)
     return seen
 
 

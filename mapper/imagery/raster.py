@@ -47,7 +47,8 @@ FIRST_WAIT_S = 0.5
 GDAL_OPTIONS: dict[str, Any] = {
     # A listing of the folder would cost a request per file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_CACHEMAX": 64 * 2**20,
+    # No block is asked for twice; a few rows of blocks per read in flight are enough.
+    "GDAL_CACHEMAX": 32 * 2**20,
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
