@@ -1,0 +1,1 @@
+"""A map in use: rasters that open anywhere, their metadata, their picture."""

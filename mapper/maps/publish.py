@@ -1,0 +1,236 @@
+"""A product's folder: there as a whole, or not there.
+
+Everything is written into a hidden folder beside the final one, forced to the disk, marked as done
+with size, digest and content key of every file, and then renamed. A run that is killed leaves a
+hidden folder that nobody takes for a product, and the next run removes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mapper.errors import OutputError
+from mapper.imagery.composite import Composite
+from mapper.inference.predict import Prediction
+from mapper.land.grid import Tile
+from mapper.land.legend import CLASS_COUNT, NODATA
+from mapper.maps.cog import keep, reason, write_cog
+from mapper.maps.layers import CONFIDENCE, LAND_COVER, OBSERVATIONS
+from mapper.maps.stac import ITEM_NAME, Contents, Facts, tile_item
+
+DONE_NAME = "done.json"
+_UNFINISHED = ".unfinished"
+"""Ends the names of hidden folders in which something is being written."""
+_MOST_LOOKS = NODATA - 1
+"""Counts of looks end here in a product; 255 means outside the area."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A finished folder."""
+
+    folder: Path
+    files: dict[str, str]
+    """SHA-256 by file name."""
+    size_bytes: int
+    """Of all files."""
+
+
+def publish_tile(
+    folder: Path,
+    tile: Tile,
+    composite: Composite,
+    prediction: Prediction,
+    wanted: npt.NDArray[np.bool_],
+    facts: Facts,
+    scenes: tuple[str, ...],
+    key: str,
+    notes: tuple[str, ...] = (),
+) -> Published:
+    """Write a tile's three rasters and its item.
+
+    Args:
+        folder: where they will lie: tiles/<size>/<name>/ below the run's folder.
+        tile: where on the ground.
+        composite: for its counts of looks; covers the wanted pixels.
+        prediction: of the tile's region.
+        wanted: (y, x) over the tile; True inside the area.
+        facts: of the run.
+        scenes: ids of the scenes the tile was made from.
+        key: digest of everything its pixels follow from.
+        notes: what a user should know of this tile alone.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    contents = Contents(
+        scenes=tuple(sorted(scenes)),
+        class_px=count_classes(prediction.land_cover),
+        nodata_px=int(np.count_nonzero(wanted & (prediction.land_cover == NODATA))),
+        key=key,
+        notes=notes,
+    )
+    geobox = tile.region.geobox
+    with publishing(folder, key) as unfinished:
+        for layer, pixels in (
+            (LAND_COVER, prediction.land_cover),
+            (CONFIDENCE, prediction.confidence),
+            (OBSERVATIONS, observations(composite, prediction, wanted)),
+        ):
+            write_cog(unfinished / layer.file_name, pixels, geobox, layer, file_tags(facts))
+        write_json(unfinished / ITEM_NAME, tile_item(tile, facts, contents, unfinished))
+    return _published(folder)
+
+
+def observations(
+    composite: Composite, prediction: Prediction, wanted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    """(2, y, x) optical and radar looks over the tile; 255 outside the area."""
+    looks = np.full((2, *prediction.region.shape), NODATA, np.uint8)
+    shared = prediction.region.intersection(composite.region)
+    if shared is not None:
+        here, there = shared.slices_in(prediction.region), shared.slices_in(composite.region)
+        looks[0][here] = np.minimum(composite.optical_looks[there], _MOST_LOOKS)
+        looks[1][here] = np.minimum(composite.radar_looks[there], _MOST_LOOKS)
+    looks[:, ~wanted] = NODATA
+    return looks
+
+
+def count_classes(land_cover: npt.NDArray[np.uint8]) -> tuple[int, ...]:
+    """Pixels of each class, by code."""
+    counts = np.bincount(land_cover.ravel(), minlength=CLASS_COUNT)[:CLASS_COUNT]
+    return tuple(int(count) for count in counts)
+
+
+def file_tags(facts: Facts) -> dict[str, str]:
+    """What a raster says of itself when it is alone; the same for any cut into tiles."""
+    return {
+        "period": str(facts.period),
+        "attribution": facts.attribution,
+        "checkpoint": str(facts.checkpoint["digest"]),
+        "software": f"mapper {facts.software['version']}",
+    }
+
+
+@contextmanager
+def publishing(folder: Path, key: str) -> Iterator[Path]:
+    """A hidden folder to write into; it becomes `folder` if all goes well, else it disappears.
+
+    Raises:
+        OutputError: it cannot be made, finished or moved.
+    """
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+    try:
+        unfinished.mkdir(parents=True)
+        try:
+            yield unfinished
+            _mark_done(unfinished, key)
+            _replace(folder, unfinished)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {reason(error, unfinished)}") from error
+
+
+def is_published(folder: Path, key: str, thorough: bool = False) -> bool:
+    """Whether a folder holds the finished product of that content key.
+
+    Args:
+        folder: to look at.
+        key: content key wanted.
+        thorough: also read every file and compare its SHA-256.
+    """
+    done = _done(folder)
+    if done is None or done.get("key") != key:
+        return False
+    try:
+        for name, facts in done["files"].items():
+            path = folder / name
+            if path.stat().st_size != facts["size"]:
+                return False
+            if thorough and _sha256(path) != facts["sha256"]:
+                return False
+    except (OSError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def clean_leftovers(folder: Path) -> list[Path]:
+    """Remove what killed runs left below a run's folder; only its one writer may call this.
+
+    Returns:
+        The hidden folders that were there.
+    """
+    found = sorted(folder.rglob(f".*{_UNFINISHED}"))
+    for leftover in found:
+        shutil.rmtree(leftover, ignore_errors=True)
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
+        keep(temporary)
+        temporary.replace(path)
+        keep(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path} cannot be written: {reason(error, path)}") from error
+
+
+def _mark_done(folder: Path, key: str) -> None:
+    """Force every file to the disk, then write the marker that says what they are."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        keep(path)
+        files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
+    write_json(folder / DONE_NAME, {"key": key, "files": files})
+
+
+def _replace(folder: Path, unfinished: Path) -> None:
+    """Put a finished folder in its place; an older product makes way."""
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old{_UNFINISHED}")
+    if folder.exists():
+        folder.rename(old)
+    unfinished.rename(folder)
+    keep(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _published(folder: Path) -> Published:
+    files = (_done(folder) or {})["files"]
+    size = sum(facts["size"] for facts in files.values())
+    return Published(folder, {name: facts["sha256"] for name, facts in files.items()}, size)
+
+
+def _done(folder: Path) -> dict[str, Any] | None:
+    """The marker of a finished folder, if it is one."""
+    try:
+        done = json.loads((folder / DONE_NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    return done if isinstance(done, dict) else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
