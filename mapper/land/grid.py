@@ -44,6 +44,8 @@ TILE_STEP_PX = 512
 _SNAP_PER_PIXEL = 256
 """Projected outlines are snapped to 1/256 pixel (4 cm): shifting them by whole pixels is then exact
 in float64, and a mask does not depend on which region asks for it."""
+_STRAIGHT_PX = 500
+"""A straight line of the lattice bends in degrees; over 5 km by a few metres."""
 _DENSIFY_DEG = 0.01
 """Longest outline edge before projection; a chord of it leaves the true line by less than 3 cm."""
 
@@ -113,12 +115,9 @@ class Region:
     @property
     def geobox(self) -> GeoBox:
         """The same rectangle with its coordinates, for reading and writing rasters."""
-        corner = Affine.translation(self.left * PIXEL_M, LATTICE_TOP_M - self.top * PIXEL_M)
-        return GeoBox(
-            self.shape,
-            corner * Affine.scale(PIXEL_M, -PIXEL_M),
-            f"EPSG:{self.zone.epsg}",
-        )
+        west, north = self.left * PIXEL_M, LATTICE_TOP_M - self.top * PIXEL_M
+        to_metres = Affine(PIXEL_M, 0, west, 0, -PIXEL_M, north)
+        return GeoBox(self.shape, to_metres, f"EPSG:{self.zone.epsg}")
 
     def intersection(self, other: Region) -> Region | None:
         """The pixels in both, or None; regions of two zones share none."""
@@ -255,6 +254,25 @@ def outlines(geometry: BaseGeometry) -> list[Outline]:
             if inside.area:
                 found.append(Outline(zone, _on_lattice(inside, zone)))
     return found
+
+
+def ground(region: Region) -> BaseGeometry:
+    """What of a region belongs to its zone: longitude and latitude, EPSG:4326.
+
+    Near 180 degrees a region's far side is cut off with the neighbouring zone's strip, so the
+    outline never jumps round the world.
+    """
+    box = shapely.box(region.left, region.top, region.right, region.bottom)
+    edges = shapely.segmentize(box, _STRAIGHT_PX)
+    projection = pyproj.Transformer.from_crs(region.zone.epsg, 4326, always_xy=True)
+    middle = 6.0 * region.zone.number - 183
+
+    def to_degrees(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        east, south = pixels[:, 0] * PIXEL_M, pixels[:, 1] * PIXEL_M
+        lon, lat = projection.transform(east, LATTICE_TOP_M - south)
+        return np.column_stack([(lon - middle + 180) % 360 - 180 + middle, lat])
+
+    return _polygons(shapely.transform(edges, to_degrees).intersection(region.zone.strip))
 
 
 def _on_lattice(geometry: BaseGeometry, zone: Zone) -> BaseGeometry:
