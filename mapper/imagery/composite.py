@@ -75,18 +75,22 @@ def compose(optical: Stack, radar: Stack) -> Composite:
     return Composite(optical.region, median, mean, optical_looks, radar_looks)
 
 
-def median_of(stack: Stack) -> tuple[Digits, Counts]:
+def median_of(stack: Stack, into: Digits | None = None) -> tuple[Digits, Counts]:
     """Median over time of each band's valid digits, and the number of valid looks.
 
     Of an even number of looks it is the mean of the two middle ones, halves rounded up. All bands
     share one mask, so a pixel's ten digits come from the same set of looks.
+
+    Args:
+        stack: optical looks.
+        into: (band, y, x) uint16 to write to; without it a new array.
 
     Returns:
         (band, y, x) uint16, 0 where there is no valid look; (y, x) uint8.
     """
     digits = stack.pixels.astype(np.uint16, copy=False)
     looks, bands, height, width = digits.shape
-    median = np.empty((bands, height, width), np.uint16)
+    median = np.empty((bands, height, width), np.uint16) if into is None else into
     count = np.empty((height, width), np.uint16)
     _median(digits, stack.valid, sorting_network(looks), median, count)
     return median, np.minimum(count, MAX_COUNT).astype(np.uint8)

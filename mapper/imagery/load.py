@@ -78,7 +78,7 @@ def read_composite(
         for piece in _pieces(region, wanted, _piece_px(len(optical))):
             y, x = piece.slices_in(region)
             clear = optical_stack(optical, piece, pool, cloud_dilation_px)
-            composite.optical[:, y, x], composite.optical_looks[y, x] = median_of(clear)
+            _, composite.optical_looks[y, x] = median_of(clear, composite.optical[:, y, x])
             del clear  # before the radar is read: the two stacks are never in memory together
             power = _power(radar, piece, pool)
             composite.radar[:, y, x], composite.radar_looks[y, x] = mean_of(power)
