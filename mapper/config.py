@@ -176,6 +176,7 @@ _KINDS: dict[str, tuple[Callable[[object], Any], str]] = {
     "max_cloud_percent": (_number, "a number 0..100"),
     "optical_looks": (_whole, "a whole number"),
     "radar_looks": (_looks, f'a whole number or "{ALL_LOOKS}"'),
+    "cloud_dilation_px": (_whole, "a whole number of pixels"),
     "allow_radar_only": (_truth, "true or false"),
     "tile_px": (_whole, "a multiple of 512"),
     "checkpoint": (_text, "a path"),

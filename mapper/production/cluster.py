@@ -116,7 +116,7 @@ def connect(resources: Resources, workers: int, tiles_per_worker: int) -> Iterat
         RequestError: no scheduler answers at the address, or it has no worker.
     """
     if resources.scheduler is not None:
-        with _connected(resources.scheduler) as client:
+        with connected(resources.scheduler) as client:
             yield client
         return
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -141,7 +141,12 @@ def connect(resources: Resources, workers: int, tiles_per_worker: int) -> Iterat
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Client]:
+def connected(address: str) -> Iterator[Client]:
+    """A client of a scheduler that is already there, with at least one worker.
+
+    Raises:
+        RequestError: nothing answers at the address, or it has no worker.
+    """
     try:
         client = Client(  # type: ignore[no-untyped-call]
             address, timeout=CONNECT_S, set_as_default=False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from distributed import Client, Future, wait
+from distributed import Client, Future, KilledWorker, wait
 
 TICK_S = 2.0
 """How often the driver looks whether the cluster is still there."""
@@ -44,7 +44,7 @@ class ClusterGoneError(Exception):
 
 
 def drive(
-    client: Client, work: Callable[[J], R], jobs: Iterable[J], timeout_s: float
+    client: Client, work: Callable[[J], R], jobs: Iterable[J]
 ) -> Iterator[tuple[J, R | Lost]]:
     """Run `work` over the jobs and give each result as it comes, in no fixed order.
 
@@ -52,12 +52,11 @@ def drive(
         client: connected, with workers.
         work: returns a small value and never raises; runs in a worker.
         jobs: taken one by one, as room for them appears.
-        timeout_s: a job that runs longer is given up, and its worker started afresh.
 
     Raises:
         ClusterGoneError: the scheduler died, or no worker was there for a long time.
     """
-    flight = _Flight(client, work, timeout_s)
+    flight = _Flight(client, work)
     waiting = iter(jobs)
     while flight.fill(waiting):
         yield from flight.finished()
@@ -69,10 +68,7 @@ class _Flight(Generic[J, R]):
 
     client: Client
     work: Callable[[J], R]
-    timeout_s: float
     running: dict[Future[Any], J] = field(default_factory=dict)
-    started: dict[Any, float] = field(default_factory=dict)
-    """When a task was first seen on a worker, by its key."""
     last_worker: float = field(default_factory=time.monotonic)
     """When a worker was last seen."""
 
@@ -101,7 +97,7 @@ class _Flight(Generic[J, R]):
                 list(self.running), timeout=TICK_S, return_when="FIRST_COMPLETED"
             ).done
         except TimeoutError:
-            return self.stuck()
+            return []
         except CancelledError as error:
             raise ClusterGoneError("the scheduler dropped the tasks") from error
         if self.client.status != "running":
@@ -109,32 +105,12 @@ class _Flight(Generic[J, R]):
         return [(self.running.pop(future), self.outcome(future)) for future in done]
 
     def outcome(self, future: Future[Any]) -> R | Lost:
-        self.started.pop(future.key, None)
         if future.status == "finished":
             result: R = self.ask(future.result)
             return result
         if future.status == "error":
-            error = self.ask(future.exception)
-            return Lost(f"{type(error).__name__}: {error}")
+            return Lost(_why(self.ask(future.exception)))
         raise ClusterGoneError(f"task {future.key} was {future.status}")
-
-    def stuck(self) -> list[tuple[J, R | Lost]]:
-        """Give up the tasks that ran too long, and start their workers afresh."""
-        now = time.monotonic()
-        on_worker = {
-            key: worker for worker, keys in self.ask(self.client.processing).items() for key in keys
-        }
-        for key in on_worker:
-            self.started.setdefault(key, now)
-        late = [f for f in self.running if now - self.started.get(f.key, now) > self.timeout_s]
-        lost: list[tuple[J, R | Lost]] = []
-        for future in late:
-            lost.append((self.running.pop(future), Lost(f"took more than {self.timeout_s:.0f} s")))
-            self.started.pop(future.key)
-            future.cancel(force=True)  # type: ignore[no-untyped-call]
-            if future.key in on_worker:
-                self.client.restart_workers([on_worker[future.key]], raise_for_error=False)
-        return lost
 
     def ask(self, question: Callable[[], Any]) -> Any:
         """An answer of the scheduler; if it cannot give one, it is gone."""
@@ -144,3 +120,10 @@ class _Flight(Generic[J, R]):
             raise ClusterGoneError(
                 f"the scheduler does not answer ({type(error).__name__})"
             ) from error
+
+
+def _why(error: BaseException | None) -> str:
+    """One line; Dask's own take several."""
+    if isinstance(error, KilledWorker):
+        return "every worker that tried it died: too little memory, or over its time limit"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -24,8 +24,10 @@ COMPOSITE_BYTES_PER_PX = 30
 """A composite: ten uint16, two float32, two counts."""
 PRODUCT_BYTES_PER_PX = 8
 """Classes, confidence, counts, and their copies while they are written."""
-BYTES_PER_THREAD = 300e6
-"""What one thread holds while it reads blocks or runs one window."""
+READING_BYTES = 400e6
+"""What reading holds beside the composite it fills."""
+BYTES_PER_THREAD = 150e6
+"""What one thread holds while it runs a window through the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,27 @@ class Load:
     """Windows the network answers."""
 
 
+SECONDS_PER_WINDOW = {"fp32": (0.17, 0.023), "bf16": (0.16, 0.013), "fp16": (0.0003, 0.00001)}
+"""One window: seconds whatever the network, and seconds per million parameters. From the tiny and
+the base network on one core of a server of 2023 in fp32 and bf16; on one H100 in fp16."""
+DECODED_BYTES_PER_S = 150e6
+"""One core, local files, deflate with predictor: decoding and compositing together."""
+DECODED_BYTES_PER_S_REMOTE = 40e6
+"""One core, over HTTP from the same continent with a dozen requests in flight."""
+START_S = 8.0
+"""Starting workers with torch and, at the end, the national products of a small country."""
+
+
+def cost_of(parameters: int, precision: str, is_local: bool) -> Cost:
+    """What a network of so many parameters costs, from the constants above."""
+    always, per_million = SECONDS_PER_WINDOW[precision]
+    return Cost(
+        seconds_per_window=always + per_million * parameters / 1e6,
+        decoded_bytes_per_s=DECODED_BYTES_PER_S if is_local else DECODED_BYTES_PER_S_REMOTE,
+        start_s=START_S,
+    )
+
+
 def written_bytes(area_px: float) -> int:
     """On the disk of --out when a run over so many pixels is done."""
     return ceil(area_px * WRITTEN_BYTES_PER_PX)
@@ -77,7 +100,7 @@ def memory_bytes(loads: Sequence[Load], team: Team) -> int:
         COMPOSITE_BYTES_PER_PX * load.read_px + PRODUCT_BYTES_PER_PX * load.tile_px
         for load in loads
     )
-    per_tile = largest + BYTES_PER_THREAD * team.threads
+    per_tile = largest + max(READING_BYTES, BYTES_PER_THREAD * team.threads)
     return round(INTERPRETER_BYTES + team.tiles_per_worker * per_tile)
 
 

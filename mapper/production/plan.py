@@ -7,7 +7,7 @@ in the plan, and a worker only carries it out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import SceneError
 from mapper.imagery.bands import Sensor
+from mapper.imagery.load import looks_over
 from mapper.imagery.scenes import Look, Scene, Selection, looks_of
 from mapper.inference.windows import windows_over
 from mapper.land.area import Area
-from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Grid, Outline, Region, Tile, Zone, outlines
+from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Grid, Outline, Region, Tile, Zone
 from mapper.production.estimate import (
     BYTES_PER_PX,
     Cost,
@@ -34,9 +35,6 @@ from mapper.production.recipe import Recipe
 
 FOOTPRINT_EDGE_DEG = 0.05
 """Longest edge of a footprint before it is projected."""
-EXTENT_MARGIN_PX = 512
-"""A scene is read where its pixel grid comes this near: catalogues round and simplify outlines.
-To read a scene that shows nothing costs little; to miss one that shows something, the promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,8 @@ class Plan:
     """What is mapped."""
     recipe: Recipe
     """How."""
+    simulated: bool
+    """Whether the archive's pixels were made by a program."""
     tiles: tuple[PlannedTile, ...]
     """In order of zone, row, column."""
     selection: Selection
@@ -96,6 +96,16 @@ class Plan:
     """What the user should know, a sentence each."""
 
     @property
+    def name(self) -> str:
+        """Of the run and its folder: area and period."""
+        return f"{self.area.name}_{self.recipe.period.start}_{self.recipe.period.end}"
+
+    @property
+    def land(self) -> tuple[Outline, ...]:
+        """The area's outline in each of its zones."""
+        return tuple({planned.tile.zone: planned.outline for planned in self.tiles}.values())
+
+    @property
     def windows(self) -> int:
         """Windows of all tiles; one that touches two tiles is computed by both."""
         return sum(len(planned.windows) for planned in self.tiles)
@@ -106,36 +116,40 @@ class Plan:
         return sum(planned.area_px for planned in self.tiles) * PIXEL_M**2 / 1e6
 
 
-def make_plan(area: Area, recipe: Recipe, selection: Selection, team: Team, cost: Cost) -> Plan:
+def make_plan(
+    area: Area,
+    recipe: Recipe,
+    selection: Selection,
+    tiles: Sequence[PlannedTile],
+    team: Team,
+    cost: Cost,
+    simulated: bool = False,
+) -> Plan:
     """The plan of a run.
 
     Args:
         area: what to map.
         recipe: how.
         selection: the scenes chosen from everything the archive has over the area.
-        team: who does it; more workers than tiles are left out.
+        tiles: from `planned_tiles`.
+        team: who does it.
         cost: of the network on this machine.
+        simulated: whether the archive's pixels were made by a program.
 
     Raises:
-        RequestError: the area reaches beyond UTM.
-        SceneError: nothing is left to make a map from.
+        SceneError: no scene shows any tile.
     """
-    tiles = tuple(
-        planned
-        for outline in outlines(area.geometry)
-        for planned in _planned_tiles(outline, recipe.tile_px, selection)
-    )
     if not any(planned.looks for planned in tiles):
         raise SceneError(
             f"none of the {len(selection.kept)} scenes that were chosen shows {area.title}; "
             "check the outlines of the archive's items"
         )
-    team = replace(team, workers=min(team.workers, len(tiles)))
     loads = [planned.load for planned in tiles]
     return Plan(
         area=area,
         recipe=recipe,
-        tiles=tiles,
+        simulated=simulated,
+        tiles=tuple(tiles),
         selection=selection,
         team=team,
         read_bytes=sum(load.read_bytes for load in loads),
@@ -146,46 +160,32 @@ def make_plan(area: Area, recipe: Recipe, selection: Selection, team: Team, cost
     )
 
 
+def planned_tiles(land: Sequence[Outline], tile_px: int, selection: Selection) -> list[PlannedTile]:
+    """The tiles over an area, in order of zone, row, column, each with what may be seen of it."""
+    return [tile for outline in land for tile in _planned_tiles(outline, tile_px, selection)]
+
+
 def _planned_tiles(outline: Outline, tile_px: int, selection: Selection) -> list[PlannedTile]:
-    """The tiles of one zone, each with what may be seen of it."""
     looks = looks_of(selection.kept, outline.zone)
-    places = {
-        scene.id: (
-            _in_pixels(scene.extent, outline.zone),
-            _in_pixels(scene.footprint, outline.zone),
-        )
-        for scene in selection.kept
-    }
-    return [_planned(tile, outline, looks, places) for tile in Grid(tile_px).tiles_over(outline)]
+    grounds = {scene.id: _in_pixels(scene.footprint, outline.zone) for scene in selection.kept}
+    return [_planned(tile, outline, looks, grounds) for tile in Grid(tile_px).tiles_over(outline)]
 
 
 def _planned(
-    tile: Tile,
-    outline: Outline,
-    looks: Sequence[Look],
-    places: Mapping[str, tuple[BaseGeometry, BaseGeometry]],
+    tile: Tile, outline: Outline, looks: Sequence[Look], grounds: Mapping[str, BaseGeometry]
 ) -> PlannedTile:
     area = outline.shape.intersection(_box(tile.region))
     candidates = windows_over(tile.region)
     touching = shapely.intersects(area, [_box(window) for window in candidates])
     windows = tuple(w for w, touches in zip(candidates, touching, strict=True) if touches)
     read = _hull(windows)
-    near = tuple(shown for look in looks if (shown := _near(look, read, places)) is not None)
+    near = tuple(looks_over(looks, read))
     read_bytes = sum(
-        BYTES_PER_PX[scene.sensor] * places[scene.id][1].intersection(_box(read)).area
+        BYTES_PER_PX[scene.sensor] * grounds[scene.id].intersection(_box(read)).area
         for look in near
         for scene in look.scenes
     )
     return PlannedTile(tile, outline, area.area, windows, read, near, round(read_bytes))
-
-
-def _near(
-    look: Look, region: Region, places: Mapping[str, tuple[BaseGeometry, BaseGeometry]]
-) -> Look | None:
-    """A look without the scenes whose pixel grid lies elsewhere; None if all of them do."""
-    box = _box(region)
-    scenes = tuple(s for s in look.scenes if places[s.id][0].distance(box) <= EXTENT_MARGIN_PX)
-    return replace(look, scenes=scenes) if scenes else None
 
 
 def _hull(regions: Sequence[Region]) -> Region:

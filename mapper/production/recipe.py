@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 
 from mapper.errors import RequestError
+from mapper.imagery.clouds import DEFAULT_DILATION_PX
 from mapper.imagery.scenes import Choice, Period
 from mapper.land.grid import DEFAULT_TILE_PX, Grid
 
@@ -35,6 +36,8 @@ class Recipe:
     """The clearest optical scenes kept for each MGRS tile and month."""
     radar_looks: int | None = None
     """The first radar overpasses kept for each relative orbit and month; None keeps them all."""
+    cloud_dilation_px: int = DEFAULT_DILATION_PX
+    """How far clouds and their shadows are spread, in pixels of 20 m."""
     allow_radar_only: bool = False
     """Whether a pixel that was never seen clearly gets a class from radar alone, instead of 255."""
     tile_px: int = DEFAULT_TILE_PX
@@ -51,6 +54,8 @@ class Recipe:
     def __post_init__(self) -> None:
         Grid(self.tile_px)
         _ = self.choice  # refuses limits and counts that make no sense
+        if self.cloud_dilation_px < 0:
+            raise RequestError(f"cloud_dilation_px is {self.cloud_dilation_px}, wanted 0 or more")
         if self.precision not in PRECISIONS:
             raise RequestError(
                 f'precision "{self.precision}" is unknown; give one of {", ".join(PRECISIONS)}'
@@ -92,7 +97,7 @@ class Resources:
     scheduler: str | None = None
     """Address of a Dask scheduler that is already there, such as tcp://10.0.0.7:8786."""
     tile_timeout_s: int = 7200
-    """A tile that takes longer is given up and its worker started afresh."""
+    """A worker that has one tile in hand for longer ends itself; the tile is tried again, twice."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "tiles_per_worker", "tile_timeout_s"):

@@ -1,4 +1,4 @@
-"""Claims about driving a cluster: bounded, and never hung by a crash, a stuck task or a dead cluster."""
+"""Claims about driving a cluster: bounded, and never hung by a crash or a dead scheduler."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_job_gives_one_result_and_few_are_in_flight(client: Client) -> Non
             yield Errand(f"job{number}")
 
     results = []
-    for job, result in drive(client, run, jobs(), timeout_s=60):
+    for job, result in drive(client, run, jobs()):
         given += 1
         results.append(result)
         assert result == job.name.upper()
@@ -67,29 +67,20 @@ def test_every_job_gives_one_result_and_few_are_in_flight(client: Client) -> Non
 def test_a_job_that_kills_its_worker_takes_no_other_with_it(client: Client, tmp_path: Path) -> None:
     jobs = [Errand("poison", "die"), *(Errand(f"good{n}") for n in range(6))]
     jobs.append(Errand("unlucky", "die once", str(tmp_path / "died")))
-    results = {job.name: result for job, result in drive(client, run, jobs, timeout_s=60)}
+    results = {job.name: result for job, result in drive(client, run, jobs)}
     poison = results.pop("poison")
     assert isinstance(poison, Lost)
-    assert "KilledWorker" in poison.reason
+    assert "died" in poison.reason
     assert results == {name: name.upper() for name in results}
     assert len(results) == 7
-
-
-def test_a_job_that_hangs_is_given_up_and_its_worker_started_again(client: Client) -> None:
-    jobs = [Errand("stuck", "hang"), *(Errand(f"good{n}") for n in range(4))]
-    results = {job.name: result for job, result in drive(client, run, jobs, timeout_s=1)}
-    stuck = results.pop("stuck")
-    assert isinstance(stuck, Lost)
-    assert "1 s" in stuck.reason
-    assert len(results) == 4
-    after = [result for _, result in drive(client, run, [Errand("a"), Errand("b")], timeout_s=60)]
-    assert sorted(str(result) for result in after) == ["A", "B"]
 
 
 def started(*command: str) -> subprocess.Popen[bytes]:
     dask_command = Path(sys.executable).with_name("dask")
     quiet = subprocess.DEVNULL
-    return subprocess.Popen([dask_command, *command], stdout=quiet, stderr=quiet)
+    # A worker of its own unpickles the functions of this file by name.
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen([dask_command, *command], stdout=quiet, stderr=quiet, env=paths)
 
 
 def test_a_scheduler_killed_in_the_middle_ends_the_run_instead_of_hanging_it(
@@ -107,7 +98,7 @@ def test_a_scheduler_killed_in_the_middle_ends_the_run_instead_of_hanging_it(
         with dask.config.set({"distributed.comm.timeouts.connect": "3s"}):
             client = Client(scheduler_file=file, set_as_default=False)
             jobs = [Errand("first"), Errand("stuck", "hang"), Errand("never")]
-            results = drive(client, run, jobs, timeout_s=600)
+            results = drive(client, run, jobs)
             assert next(results)[1] == "FIRST"
             scheduler.kill()
             with pytest.raises(ClusterGoneError):

@@ -1,0 +1,219 @@
+"""The commands: parse, call one job, report. An error is one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from mapper.config import RECIPE_KEYS, RESOURCE_KEYS, SIMULATED, SIMULATED_PERIOD, settings
+from mapper.errors import MapperError, RequestError
+from mapper.imagery.scenes import Period
+from mapper.land.area import Area, area_from_file, area_of
+from mapper.land.countries import countries as all_countries
+from mapper.land.countries import country as country_named
+from mapper.production.prepare import prepare, require_writable
+from mapper.production.progress import progress_on
+from mapper.production.recipe import Recipe, Resources
+from mapper.production.report import plan_facts, plan_lines
+from mapper.production.run import run as run_plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+BY_SIGNAL = 128
+"""A command that a signal ended exits with this plus the signal's number, as shells have it."""
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end: not an error, and nothing on the way should catch it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(command_line(sys.argv[1:]))
+
+
+def command_line(arguments: list[str]) -> int:
+    """Run one command and return its exit code; every error is one line on stderr."""
+    debug = "--debug" in arguments
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _stop)
+    try:
+        mapper.main(arguments, prog_name="mapper", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        return _say(error.format_message(), RequestError.exit_code)
+    except MapperError as error:
+        return _say(str(error), error.exit_code, debug)
+    except Stopped as stop:
+        return _say("stopped; the same command goes on from here", BY_SIGNAL + stop.signum)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return MapperError.exit_code
+    except Exception as error:
+        what = f"unforeseen {type(error).__name__}: {error}; run it again with --debug"
+        return _say(what, MapperError.exit_code, debug)
+    return 0
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped(signum)
+
+
+def _say(message: str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"mapper: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, listed in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+area_options = _options(
+    click.option("--country", help='ISO 3166-1 code or name; "mapper countries" lists them.'),
+    click.option("--aoi", type=PATH, help="GeoJSON or GPKG file with the area, instead."),
+    click.option("--aoi-id", help="Which feature of that file, by its property id."),
+)
+recipe_options = _options(
+    click.option("--archive", help="simulated, planetary-computer, earth-search, path or URL."),
+    click.option("--period", help="Days to map: 2024-06-01/2024-08-31, 2024-06 or 2024."),
+    click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
+    click.option("--max-cloud", "max_cloud_percent", type=float, help="Most cloud, %. [60]"),
+    click.option("--looks", "optical_looks", type=int, help="Clearest per month and place. [4]"),
+    click.option("--radar-looks", help="Earliest per month and orbit, or all. [all]"),
+    click.option("--allow-radar-only", is_flag=True, default=None, help="Map below clouds, too."),
+    click.option("--tile-size", "tile_px", type=int, help="Pixels, a multiple of 512. [4096]"),
+    click.option("--crs", help="Of the national rasters. [the UTM zone with most land]"),
+    click.option("--checkpoint", help="Weights, a .safetensors file. [the packaged ones]"),
+    click.option("--device", help="cpu, cuda or auto. [auto]"),
+    click.option("--precision", help="fp32, bf16, fp16 or auto. [auto]"),
+    click.option("--workers", type=int, help="Processes. [what cores and memory allow]"),
+    click.option("--threads", type=int, help="Cores per tile. [the cores over the workers]"),
+    click.option("--scheduler", help="Address of a Dask scheduler that is running already."),
+)
+debug_option = click.option("--debug", is_flag=True, help="Show the Python trace of an error.")
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+maps_option = click.option(
+    "--out", type=PATH, default=Path("maps"), show_default=True, help="Folder of the maps."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="mapper", message="%(version)s")
+def mapper() -> None:
+    """National 10 m land-cover maps from Sentinel-1 and Sentinel-2."""
+
+
+@mapper.command()
+@area_options
+@recipe_options
+@maps_option
+@debug_option
+def run(out: Path, debug: bool, **options: Any) -> None:
+    """Make a map. Run again, and it goes on where it stopped.
+
+    \b
+    Examples:
+      mapper run --country LIE --archive simulated --out maps
+      mapper run --country LUX --archive planetary-computer --period 2024-06/2024-08
+    """
+    console = Console(stderr=True)
+    area, recipe, resources = _request(options, out, console)
+    require_writable(out, 0)
+    made, network = prepare(area, recipe, resources)
+    with progress_on(console) as progress:
+        folder = run_plan(made, network, out, resources, progress)
+    click.echo(folder)
+
+
+@mapper.command()
+@area_options
+@recipe_options
+@maps_option
+@json_option
+@debug_option
+def plan(out: Path, as_json: bool, debug: bool, **options: Any) -> None:
+    """Say what a run would read, take and make; no pixel is read.
+
+    \b
+    Example:
+      mapper plan --country LUX --archive planetary-computer --period 2024-06/2024-08
+    """
+    area, recipe, resources = _request(options, out, Console(stderr=True))
+    made, network = prepare(area, recipe, resources)
+    require_writable(out, made.write_bytes)
+    if as_json:
+        click.echo(json.dumps(plan_facts(made, network), indent=1, ensure_ascii=False))
+    else:
+        click.echo("\n".join(plan_lines(made, network)))
+
+
+@mapper.command()
+@json_option
+@debug_option
+def countries(as_json: bool, debug: bool) -> None:
+    """List what --country takes: codes, area in km2, name.
+
+    \b
+    Example:
+      mapper countries
+    """
+    facts = all_countries()
+    if as_json:
+        rows = [{"code": f.code, "name": f.name, "area_km2": round(f.area_km2, 1)} for f in facts]
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        for fact in facts:
+            click.echo(f"{fact.code}  {fact.alpha2}  {fact.area_km2:>12,.1f}  {fact.name}")
+
+
+def _request(
+    options: Mapping[str, Any], out: Path, console: Console
+) -> tuple[Area, Recipe, Resources]:
+    """Area, recipe and resources out of the options; the simulated archive is made if need be."""
+    known = {*RECIPE_KEYS, *RESOURCE_KEYS}
+    flags = {key: value for key, value in options.items() if key in known}
+    recipe, resources = settings(options["recipe_file"], os.environ, flags)
+    area = _area(options)
+    return area, recipe, resources
+
+
+def _area(options: Mapping[str, Any]) -> Area:
+    """What --country, or --aoi with --aoi-id, stands for."""
+    country, aoi, aoi_id = options["country"], options["aoi"], options["aoi_id"]
+    if (country is None) == (aoi is None):
+        both = "both --country and --aoi were" if country else "neither --country nor --aoi was"
+        raise RequestError(f"{both} given; give one of them, such as --country LIE")
+    if country is None:
+        return area_from_file(aoi, aoi_id)
+    if aoi_id is not None:
+        raise RequestError("--aoi-id names a feature of an --aoi file; leave it out")
+    return area_of(country_named(country))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Readers of a run's events: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mapper.production.events import (
+    Ended,
+    Event,
+    Finishing,
+    Planned,
+    TileDone,
+    TileFailed,
+    TileKept,
+)
+
+
+class PlainLines:
+    """One line per event: for logs, where a moving bar would only leave its last state."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = 0
+        self.seen = 0
+
+    def __call__(self, event: Event) -> None:
+        """Print what happened."""
+        if isinstance(event, Planned):
+            self.total = len(event.plan.tiles)
+        if isinstance(event, TileDone | TileKept | TileFailed):
+            self.seen += 1
+        line = sentence(event)
+        if line:
+            counted = f"[{self.seen}/{self.total}] " if self.seen else ""
+            self.console.print(counted + line, markup=False, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class Bar:
+    """A moving bar, with a line above it for whatever a person should not miss."""
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self.task = self.progress.add_task("tiles", total=None, start=True)
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar."""
+        if isinstance(event, Planned):
+            self.progress.update(self.task, total=len(event.plan.tiles))
+        if isinstance(event, TileDone | TileKept | TileFailed):
+            self.progress.advance(self.task)
+        if isinstance(event, Planned | TileFailed):
+            self.progress.console.print(sentence(event), markup=False, highlight=False)
+        if isinstance(event, Finishing):
+            self.progress.update(self.task, description=event.what)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+
+
+def progress_on(console: Console) -> Bar | PlainLines:
+    """The reader that suits the console."""
+    return Bar(console) if console.is_terminal else PlainLines(console)
+
+
+def sentence(event: Event) -> str:
+    """An event in words, or an empty text where there is nothing to say."""
+    match event:
+        case Planned(plan, folder):
+            return (
+                f"mapping {plan.area.title} {plan.recipe.period} into {folder}: "
+                f"{len(plan.tiles)} tiles, {plan.windows} windows, about {plan.seconds:.0f} s"
+            )
+        case TileKept(tile):
+            return f"tile {tile} is there already"
+        case TileDone():
+            return (
+                f"tile {event.tile} in {event.seconds:.1f} s ({event.read_seconds:.1f} s reading, "
+                f"{event.windows} windows)"
+            )
+        case TileFailed(tile, reason):
+            return f"tile {tile} FAILED: {reason}"
+        case Finishing(what):
+            return what
+        case Ended():
+            return f"{event.done} tiles made, {event.kept} kept, {event.failed} failed"

@@ -1,0 +1,88 @@
+"""Who does the work, and in which number format: found out from the machine or the scheduler."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import torch
+from dask.system import CPU_COUNT
+from distributed import Client
+from distributed.system import MEMORY_LIMIT
+
+from mapper.errors import RequestError
+from mapper.inference.precision import resolve_device, resolve_precision
+from mapper.production.cluster import connected
+from mapper.production.estimate import Team
+from mapper.production.recipe import Recipe, Resources
+
+THREADS_PER_WORKER = 4
+"""Cores of one worker where there are many: more of them wait for each other inside a tile."""
+WORKER_BYTES = 3e9
+"""Memory a worker should find free before another one is started beside it."""
+TILES_PER_GPU = 3
+"""Tiles a GPU worker has in hand: with three, one is always ready while others are read."""
+
+
+def settled(recipe: Recipe, resources: Resources) -> Recipe:
+    """The recipe with its device and precision decided, so that every worker computes alike.
+
+    Raises:
+        RequestError: the device is not there, or workers of one cluster differ.
+    """
+    if resources.scheduler is None:
+        device, precision = _resolved(recipe.device, recipe.precision)
+    else:
+        with connected(resources.scheduler) as client:
+            device, precision = _agreed(client, recipe)
+    return replace(recipe, device=device, precision=precision)
+
+
+def team_for(resources: Resources, device: str, tiles: int) -> Team:
+    """The workers for so many tiles; what the resources leave open is measured here."""
+    if resources.scheduler is not None:
+        with connected(resources.scheduler) as client:
+            return _team_there(client, resources)
+    if device.startswith("cuda"):
+        at_once = resources.tiles_per_worker or TILES_PER_GPU
+        workers = resources.workers or (torch.cuda.device_count() if device == "cuda" else 1)
+    else:
+        at_once = resources.tiles_per_worker or 1
+        by_memory = int(MEMORY_LIMIT // WORKER_BYTES)
+        workers = resources.workers or max(1, min(CPU_COUNT // THREADS_PER_WORKER, by_memory))
+    # More workers than tiles would idle; the tiles there are get their cores.
+    workers = max(1, min(workers, ceil(tiles / at_once)))
+    return Team(workers, at_once, resources.threads or max(1, CPU_COUNT // (workers * at_once)))
+
+
+def _resolved(device: str, precision: str) -> tuple[str, str]:
+    """Device and precision as this process would choose them; also runs in workers."""
+    found = resolve_device(device)
+    return str(found), resolve_precision(found, precision).value
+
+
+def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
+    answers: dict[str, tuple[str, str]] = client.run(_resolved, recipe.device, recipe.precision)
+    different = Counter(answers.values())
+    if len(different) > 1:
+        found = ", ".join(f"{count} x {'/'.join(one)}" for one, count in different.items())
+        raise RequestError(
+            f"the workers would compute differently ({found}) and the map would depend on who made "
+            "a tile; give --device and --precision"
+        )
+    return next(iter(different))
+
+
+def _team_there(client: Client, resources: Resources) -> Team:
+    """The workers of a scheduler that is already there."""
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    slots = [int(worker["nthreads"]) for worker in workers.values()]
+    cores: dict[str, int] = client.run(lambda: CPU_COUNT)
+    beside = Counter(worker["host"] for worker in workers.values())
+    threads = min(
+        cores.get(address, 1) // (beside[worker["host"]] * int(worker["nthreads"]))
+        for address, worker in workers.items()
+    )
+    return Team(len(slots), max(slots), resources.threads or max(1, threads))

@@ -1,0 +1,61 @@
+"""Claims about workers: each has the network, loaded once, or the run does not start."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from mapper.errors import CheckpointError, RequestError
+from mapper.production.cluster import Network, connect, equip, predictor_here
+from mapper.production.recipe import Resources
+
+
+def network(path: Path, digest: str | None = None) -> Network:
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Network(str(path), digest or found, "cpu", "fp32", 1)
+
+
+def seen(plugin_name: str) -> tuple[int, str]:
+    predictor = predictor_here(plugin_name)
+    return id(predictor), predictor.precision.value
+
+
+def equipped(client: Client, wanted: Network) -> list[tuple[int, str]]:
+    equip(client, wanted, own_process=True)
+    name = wanted.plugin_name
+    return [client.submit(seen, name, pure=False).result() for _ in range(3)]
+
+
+def test_a_worker_loads_the_network_once_and_again_after_a_crash(micro_checkpoint: Path) -> None:
+    wanted = network(micro_checkpoint)
+    with connect(Resources(), workers=1, tiles_per_worker=1) as client:
+        answers = equipped(client, wanted)
+        assert len(set(answers)) == 1
+        assert answers[0][1] == "fp32"
+        client.restart()
+        assert client.submit(seen, wanted.plugin_name, pure=False).result()[1] == "fp32"
+
+
+def test_a_worker_that_finds_another_network_stops_the_run(
+    micro_checkpoint: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copy(micro_checkpoint, tmp_path / "cut.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with connect(Resources(), workers=1, tiles_per_worker=1) as client:
+        with pytest.raises(CheckpointError, match="give every worker the same file"):
+            equip(client, network(micro_checkpoint, "0" * 64), own_process=True)
+        with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
+            equip(client, network(damaged), own_process=True)
+
+
+def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mapper.production.cluster.CONNECT_S", 1)
+    with (
+        pytest.raises(RequestError, match="tcp://127.0.0.1:9"),
+        connect(Resources(scheduler="tcp://127.0.0.1:9"), 1, 1),
+    ):
+        pass
