@@ -117,11 +117,11 @@ def archive(text: str) -> Archive:
         signing = PLANETARY_COMPUTER.signing if root == PLANETARY_COMPUTER.root else None
         return Archive(root, root, _ANY, signing=signing)
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         path = _index_in(path)
     if path.is_file() and path.suffix.lower() in INDEX_SUFFIXES:
         return Archive(path.name, str(path.resolve()), _ANY)
-    if path.suffix or path.exists() or len(path.parts) > 1:
+    if text and (path.suffix or path.exists() or len(path.parts) > 1):
         raise ArchiveError(_no_index(path))
     near = get_close_matches(text, KNOWN, n=1, cutoff=0.0)[0]
     raise RequestError(

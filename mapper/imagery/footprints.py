@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 import shapely
-from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
 _METRES_PER_DEGREE = 110_574
@@ -70,8 +69,8 @@ def grid_outline(epsg: int, transform: Sequence[float], shape: Sequence[int]) ->
         corners, np.linspace(0, 1, 4 * _STEPS_PER_EDGE + 1), normalized=True
     )
     columns, rows = shapely.get_coordinates(ring).T
-    affine = Affine(*transform[:6])
-    x, y = affine * (columns, rows)
+    a, b, c, d, e, f = transform[:6]
+    x, y = a * columns + b * rows + c, d * columns + e * rows + f
     longitude, latitude = _to_lonlat(epsg).transform(x, y)
     return split_at_180(shapely.Polygon(np.column_stack([longitude, latitude])))
 

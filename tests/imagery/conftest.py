@@ -194,8 +194,8 @@ def small_archive(tmp_path: Path) -> SmallArchive:
 
 
 def region_at(
-    corner_m: tuple[float, float], shape: tuple[int, int], zone: Zone = Zone(32, False)
+    corner_m: tuple[float, float], shape: tuple[int, int], zone: Zone | None = None
 ) -> Region:
     """Lattice pixels from a corner in metres, (y, x) of them."""
     left, top = round(corner_m[0] / PIXEL_M), round((LATTICE_TOP_M - corner_m[1]) / PIXEL_M)
-    return Region(zone, left, top, shape[1], shape[0])
+    return Region(zone or Zone(32, False), left, top, shape[1], shape[0])

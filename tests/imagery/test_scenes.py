@@ -130,7 +130,7 @@ def test_all_too_cloudy_says_how_cloudy_the_clearest_is() -> None:
 
 
 def test_no_scene_with_all_bands_names_the_lack() -> None:
-    with pytest.raises(SceneError, match="none of the 1 Sentinel-2 scenes .* has no B12"):
+    with pytest.raises(SceneError, match=r"none of the 1 Sentinel-2 scenes .* has no B12"):
         choose([scene("a", without=("B12",))], Choice())
 
 

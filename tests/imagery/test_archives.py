@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mapper.errors import ArchiveError, RequestError
+from mapper.imagery.archives import KNOWN, archive, partner
+from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Sensor
+
+
+def test_known_archives_name_every_band_the_network_needs() -> None:
+    for known in KNOWN.values():
+        for sensor, names in ((Sensor.OPTICAL, OPTICAL_NAMES), (Sensor.RADAR, RADAR_NAMES)):
+            holder = partner(known, sensor)
+            assert holder is not None
+            assert set(names) <= set(holder.profiles[sensor].assets)
+
+
+def test_earth_search_takes_its_radar_from_its_partner() -> None:
+    holder = partner(archive("earth-search"), Sensor.RADAR)
+    assert holder is archive("planetary-computer")
+    assert holder.signing == "planetary-computer"
+
+
+def test_a_local_archive_has_no_partner(tmp_path: Path) -> None:
+    (tmp_path / "items.json").write_text("{}")
+    local = archive(str(tmp_path))
+    assert local.is_local
+    assert local.root == str(tmp_path / "items.json")
+    assert partner(local, Sensor.RADAR) is local
+
+
+def test_a_folder_prefers_its_parquet_index(tmp_path: Path) -> None:
+    (tmp_path / "items.json").write_text("{}")
+    (tmp_path / "items.parquet").write_text("")
+    assert archive(str(tmp_path)).root.endswith("items.parquet")
+
+
+def test_any_stac_root_is_an_archive_and_only_the_known_one_signs() -> None:
+    assert archive("https://stac.example.org/v1/").root == "https://stac.example.org/v1"
+    assert archive("https://stac.example.org/v1").signing is None
+    assert archive(archive("planetary-computer").root).signing == "planetary-computer"
+
+
+@pytest.mark.parametrize("wrong", ["planetary", "earthsearch", "pc", ""])
+def test_an_unknown_word_names_the_nearest_archive(wrong: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        archive(wrong)
+    assert "is not known (the nearest is" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_nearest_name_is_the_nearest() -> None:
+    with pytest.raises(RequestError, match="the nearest is earth-search"):
+        archive("earthsearch")
+
+
+def test_a_path_with_no_index_is_an_error_of_the_archive(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="there is no archive at"):
+        archive(str(tmp_path / "items.json"))
+    with pytest.raises(ArchiveError, match="has no index"):
+        archive(str(tmp_path))
+    text = tmp_path / "notes.txt"
+    text.write_text("")
+    with pytest.raises(ArchiveError, match="is no archive"):
+        archive(str(text))
