@@ -1,0 +1,1 @@
+"""What the network learns from: chips of pixels with the class of each."""

@@ -1,0 +1,10 @@
+"""A simulated archive: real geometry, spectra measured at real places, and a known truth.
+
+    world, ground, terrain, cover, landscape    the ground, as a function of place
+    spectra, painting                           what it looks like, fitted from real pixels
+    sky, looks                                  what the two instruments see of it
+    overpasses, tiles, scenes, archive          which scenes there are, and the files they make
+    fit_*                                       the making of spectra.npz, run by hand
+
+Nothing in it is an image of a real place, and everything it writes says so.
+"""

@@ -1,0 +1,44 @@
+"""SOURCES.md: what the packaged spectra were fitted from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd  # type: ignore[import-untyped]
+
+_HEAD = """# Sources of spectra.npz
+
+The simulated archive paints its landscapes with class statistics fitted from labelled pixels that
+real satellites saw: means by season, spreads and mixture weights. No measured row is in the file.
+Contains modified Copernicus Sentinel data 2016-2023. Written by
+`python -m mapper.simulated.fit_spectra points.parquet pixels.npz`.
+
+| source | level | rows used | with radar | places | licence |
+|---|---|---|---|---|---|
+"""
+_TAIL = """
+Radar of snow and ice comes from a table of 9,048 pixel-months in the United States of America
+(pixels.npz, MIT licence), for no labelled snow above was seen by radar.
+
+## What was left out, and how spots were cleaned
+Left out: rows whose quality is not "ok" or that have no class, sources for evaluation only
+(terramesh), top-of-atmosphere (L1C) sources, rows with a band farther than 3.5 robust deviations
+from their class. A spot (the pixels of one class, place and quarter degree) goes when less than a
+quarter of its 25 nearest spots of other places, classes counting equally, are of its class: such
+spots are mostly mislabelled. Every spot that stays counts once, whatever its number of rows.
+
+| class | spots used | spots dropped |
+|---|---|---|
+"""
+
+
+def sources_page(
+    counted: pd.DataFrame, names: Sequence[str], kept: Sequence[int], dropped: Sequence[int]
+) -> str:
+    """The page as Markdown."""
+    lines = [
+        f"| {row.source} | {row.level} | {row.rows} | {row.radar} | {row.places} | {row.licence} |"
+        for row in counted.itertuples()
+    ]
+    classes = [f"| {n} | {k} | {d} |" for n, k, d in zip(names, kept, dropped, strict=True)]
+    return _HEAD + "\n".join(lines) + "\n" + _TAIL + "\n".join(classes) + "\n"

@@ -1,0 +1,152 @@
+"""The landscape painted: which measured places a pixel looks like, and how it differs from them.
+
+A field, block or stand draws one component of its province (a kind of place) and a deviation
+within it (one place of that kind); its pixels then differ by the spread inside one place, part of
+it smooth over some tens of metres and part white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from mapper.land.grid import Region
+from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
+from mapper.simulated.ground import DRIFT
+from mapper.simulated.landscape import Landscape, belt_latitude, grown, landscape
+from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix
+from mapper.simulated.spectra import RANK, Places, Spectra, components_of, palette, spectra
+
+Singles = npt.NDArray[np.float32]
+
+MARGIN_PX = 4
+"""Pixels painted around what is asked for: the point spread and 20 m pixels look at neighbours."""
+CHANNELS = 12
+SHARED_PART = 0.8
+"""Part of the spread inside a place that a whole field shares; PIXEL_PART is the rest (squared)."""
+PIXEL_PART = 0.6
+_TEXTURE_M = np.ones(9, np.float32) * 60
+_TEXTURE_M[[WATER, TREES, GRASS, FLOODED, CROPS]] = (160, 34, 70, 45, 65)
+_TEXTURE_M[[SHRUB, BUILT, BARE, SNOW]] = (38, 36, 55, 140)
+"""Wavelength of the texture inside a field or stand, by class: crowns and houses are small."""
+_RANK_STRETCH = np.array([0.7, 1.0, 1.5, 2.4], np.float32)
+"""Wavelengths of the ranks relative to the class's, so that no single one shows."""
+_DRIFT_M = 900.0
+_SEED = 12000
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The painted ground of a region and its margin."""
+
+    region: Region
+    """What was asked for; the arrays reach MARGIN_PX farther on every side."""
+    landscape: Landscape
+    """The ground under it, with the margin."""
+    mixture: Spectra
+    component: npt.NDArray[np.int16]
+    """(y, x) index into the mixture."""
+    deviation: Singles
+    """(12, y, x) what is added to the component's mean: square root of reflectance, then dB."""
+
+
+def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
+    """Paints a region.
+
+    Args:
+        region: its corner lies on even columns and rows, and its sides are even, so that it is
+            made of whole 20 m pixels.
+        places: the measured places to paint with.
+    """
+    if region.left % 2 or region.top % 2 or region.width % 2 or region.height % 2:
+        raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
+    wide = landscape(grown(region, MARGIN_PX))
+    mixture = spectra(places)
+    component = _components(wide, mixture)
+    at = wide.ground
+    deviation = _deviation(
+        wide.truth,
+        wide.unit,
+        component,
+        at.x,
+        at.y,
+        at.z,
+        np.array([wide.region.left, wide.region.top, region.zone.epsg]),
+        mixture.spot_factor,
+        mixture.pixel_factor,
+        _TEXTURE_M,
+        _RANK_STRETCH,
+        GAUSS,
+    )
+    return Surface(region, wide, mixture, component, deviation)
+
+
+def _components(wide: Landscape, mixture: Spectra) -> npt.NDArray[np.int16]:
+    """(y, x) component of every pixel.
+
+    A province lies inside one degree of latitude, so any of its pixels tells its climate.
+    """
+    provinces, first = np.unique(wide.province, return_index=True)
+    lat, drift = wide.ground.lat.ravel()[first], wide.ground.slow[DRIFT].ravel()[first]
+    palettes = np.stack(
+        [
+            palette(mixture, int(p), float(np.floor(belt_latitude(a, d)) + 0.5))
+            for p, a, d in zip(provinces, lat, drift, strict=True)
+        ]
+    )
+    return components_of(wide.truth, wide.unit, wide.province, provinces, palettes)
+
+
+@numba.njit(cache=True)
+def _deviation(
+    truth: npt.NDArray[np.uint8],
+    unit: npt.NDArray[np.uint32],
+    component: npt.NDArray[np.int16],
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    z: npt.NDArray[np.float64],
+    origin: npt.NDArray[np.int64],
+    spot: Singles,
+    pixel: Singles,
+    texture_m: Singles,
+    stretch: Singles,
+    gauss: Singles,
+) -> Singles:
+    """(12, y, x) deviation of every pixel from its component's mean."""
+    out = np.empty((spot.shape[1], *truth.shape), np.float32)
+    steps = np.uint32(gauss.size - 1)
+    place = np.empty(RANK)
+    within = np.empty(RANK)
+    for row in range(truth.shape[0]):
+        for column in range(truth.shape[1]):
+            a, b, c = x[row, column], y[row, column], z[row, column]
+            code, kind = truth[row, column], component[row, column]
+            field = unit[row, column] >= np.uint32(0x80000000)
+            own = mix(unit[row, column] + np.uint32(code))
+            white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
+            scale = 1.0 / texture_m[code]
+            for rank in range(RANK):
+                own = mix(own + np.uint32(1))
+                place[rank] = gauss[own & steps]
+                if not field:
+                    drift = gradient(
+                        a / _DRIFT_M, b / _DRIFT_M, c / _DRIFT_M, _SEED + 20 + 7 * rank + code
+                    )
+                    place[rank] = 0.35 * place[rank] + 0.93 * drift / NOISE_SPREAD
+                white = mix(white + np.uint32(1))
+                fine = scale / stretch[rank]
+                smooth = gradient(a * fine, b * fine, c * fine, _SEED + 100 + rank)
+                within[rank] = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
+            for channel in range(out.shape[0]):
+                total = 0.0
+                for rank in range(RANK):
+                    other = place[(rank + 1) % RANK]
+                    total += spot[kind, channel, rank] * place[rank]
+                    total += pixel[kind, channel, rank] * (
+                        SHARED_PART * other + PIXEL_PART * within[rank]
+                    )
+                out[channel, row, column] = total
+    return out
