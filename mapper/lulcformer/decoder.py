@@ -72,7 +72,7 @@ class FoldedDecoder(nn.Module):
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         fused = sum_on_finest(stages, list(self.lifts), self.offset)
-        out: Tensor = self.pred(F.relu(fused))
+        out: Tensor = self.pred(F.relu(fused, inplace=True))
         return out
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,10 @@ def train(
     """Train a fresh network.
 
     Args:
+        on_event: told what has happened, a `Stepped` or a `Validated` at a time.
         state_file: kept up to date at every validation; where it exists already, training goes on
-            from it and ends with the same weights as if it had never stopped.
+            from it and ends with the same weights as if it had never stopped. (On CUDA the same up
+            to rounding: there the gradient of an upsampling is summed in no fixed order.)
 
     Raises:
         RequestError: there are no chips, the loss is no longer a number, or `state_file` belongs to
@@ -162,7 +165,7 @@ class Trainer:
         self.device = torch.device(settings.device)
         torch.manual_seed(seed_of(settings.seed, "weights"))
         self.model = LulcFormer(settings.variant).to(self.device)
-        self.average = deepcopy(self.model).eval().requires_grad_(False)
+        self.average = MovingAverage(self.model, settings.average_decay)
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.optimiser = torch.optim.AdamW(
             decay_groups(self.model, settings.weight_decay),
@@ -196,7 +199,7 @@ class Trainer:
         self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        move_average(self.average, self.model, settings.average_decay, self.step)
+        self.average.update(self.step)
         return loss.detach()
 
     def loss_of(self, batch: Batch) -> Tensor:
@@ -228,7 +231,11 @@ class Trainer:
         """Try the averaged weights with both sensors and with each alone; keep them if best."""
         confusions = {
             seen: score(
-                self.average, chips, seen=seen, batch=self.settings.batch, precision=self.dtype
+                self.average.model,
+                chips,
+                seen=seen,
+                batch=self.settings.batch,
+                precision=self.dtype,
             )
             for seen in ALL_SEEN
         }
@@ -237,7 +244,8 @@ class Trainer:
             self.best.confusions["both"]
         )
         if best:
-            weights = {n: t.detach().cpu().clone() for n, t in self.average.state_dict().items()}
+            state = self.average.model.state_dict()
+            weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
             self.best = TrainedWeights(self.settings.variant, weights, self.step, confusions)
         return Validated(self.step, confusions, best)
 
@@ -250,7 +258,7 @@ class Trainer:
                 "settings": asdict(self.settings),
                 "step": self.step,
                 "model": self.model.state_dict(),
-                "average": self.average.state_dict(),
+                "average": self.average.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "best_step": self.best.step,
@@ -273,7 +281,7 @@ class Trainer:
                 )
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.best = TrainedWeights(
@@ -284,6 +292,27 @@ class Trainer:
         )
 
 
+class MovingAverage:
+    """A model whose weights and statistics follow another's; early steps move them more."""
+
+    def __init__(self, followed: LulcFormer, decay: float) -> None:
+        self.decay = decay
+        self.model = deepcopy(followed).eval().requires_grad_(False)
+        olds, news = self.model.state_dict().values(), followed.state_dict().values()
+        pairs = list(zip(olds, news, strict=True))
+        self.floating = [(old, new) for old, new in pairs if old.is_floating_point()]
+        self.counters = [(old, new) for old, new in pairs if not old.is_floating_point()]
+
+    def update(self, step: int) -> None:
+        """Follow once more, after `step` steps in all."""
+        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(
+            [old for old, _ in self.floating], [new for _, new in self.floating], share
+        )
+        for old, new in self.counters:
+            old.copy_(new)
+
+
 def seed_of(seed: int, what: str, step: int = 0) -> int:
     """A seed for one purpose in one step, unrelated to all others."""
     digest = hashlib.sha256(f"{seed}/{what}/{step}".encode()).digest()
@@ -292,13 +321,15 @@ def seed_of(seed: int, what: str, step: int = 0) -> int:
 
 def draw(chips: int, batch: int, step: int, seed: int) -> Tensor:
     """(batch,) indices of a step's chips: every chip once, in random order, then all over again."""
+    places = range(step * batch, (step + 1) * batch)
+    return torch.stack([shuffled(chips, at // chips, seed)[at % chips] for at in places])
 
-    def stream() -> Iterator[int]:
-        for place in range(step * batch, (step + 1) * batch):
-            generator = torch.Generator().manual_seed(seed_of(seed, "order", place // chips))
-            yield int(torch.randperm(chips, generator=generator)[place % chips])
 
-    return torch.tensor(list(stream()))
+@lru_cache(maxsize=2)
+def shuffled(chips: int, epoch: int, seed: int) -> Tensor:
+    """(chips,) the order in which an epoch takes the chips."""
+    generator = torch.Generator().manual_seed(seed_of(seed, "order", epoch))
+    return torch.randperm(chips, generator=generator)
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -318,16 +349,3 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-@torch.no_grad()
-def move_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights and statistics towards the model's; early steps move them more."""
-    decay = min(decay, (1 + step) / (10 + step))
-    olds, news = average.state_dict().values(), model.state_dict().values()
-    pairs = list(zip(olds, news, strict=True))
-    floating = [(old, new) for old, new in pairs if old.is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], 1 - decay)
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)

@@ -129,6 +129,21 @@ def test_a_token_is_missing_when_fewer_than_half_of_its_cell_is_valid(
             torch.testing.assert_close(got[row, column], wanted)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_leaves_the_residual_stream_and_the_logits_in_float32(
+    tokens: LulcFormer, half: torch.dtype
+) -> None:
+    optical, radar = pixels()
+    valid = torch.rand(2, 1, 64, 64) > 0.3
+    with torch.no_grad():
+        wanted = tokens(optical, radar, valid)
+        with torch.autocast("cpu", half):
+            assert tokens.embed(tokens.embed_p, optical, valid, "missing_p").dtype == torch.float32
+            logits = tokens(optical, radar, valid)
+    assert logits.dtype == torch.float32
+    assert (logits - wanted).std() < 0.02 * wanted.std()
+
+
 def test_both_missing_tokens_are_learned(tokens: LulcFormer) -> None:
     optical, radar = pixels()
     nothing = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
