@@ -45,6 +45,9 @@ _ENVIRONMENT = {
 }
 """Settings of the reader's environment that would change or lose what is written."""
 
+WRITE_FAILURES = (OSError, RasterioError, CPLE_BaseError)
+"""What GDAL and the system raise when a write fails."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -122,7 +125,7 @@ def _write(
                         keep(file)
                         file.replace(path.with_name(file.name))
                 keep(path.parent)
-            except (OSError, RasterioError, CPLE_BaseError) as error:
+            except WRITE_FAILURES as error:
                 # Here, while what was written still takes its place on the disk.
                 raise OutputError(f"{path} cannot be written: {reason(error, path)}") from error
     except OSError as error:

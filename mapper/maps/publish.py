@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from mapper.maps.layers import CONFIDENCE, LAND_COVER, OBSERVATIONS
 from mapper.maps.stac import ITEM_NAME, Contents, Facts, tile_item
 
 DONE_NAME = "done.json"
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 """Ends the names of hidden folders in which something is being written."""
 _MOST_LOOKS = NODATA - 1
 """Counts of looks end here in a product; 255 means outside the area."""
@@ -90,7 +90,8 @@ def publish_tile(
         ):
             write_cog(unfinished / layer.file_name, pixels, geobox, layer, file_tags(facts))
         write_json(unfinished / ITEM_NAME, tile_item(tile, facts, contents, unfinished))
-    return _published(folder)
+    files = (_done(folder) or {})["files"]
+    return _published(folder, files)
 
 
 def observations(
@@ -130,17 +131,33 @@ def publishing(folder: Path, key: str) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be made, finished or moved.
     """
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{_UNFINISHED}")
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{UNFINISHED}")
     try:
         unfinished.mkdir(parents=True)
         try:
             yield unfinished
-            _mark_done(unfinished, key)
+            mark_done(unfinished, key, sorted(path.name for path in unfinished.iterdir()))
             _replace(folder, unfinished)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {reason(error, unfinished)}") from error
+
+
+def mark_done(folder: Path, key: str, names: Sequence[str]) -> Published:
+    """Force files to the disk, then write the marker that says what they are."""
+    files = {}
+    for name in names:
+        keep(folder / name)
+        size, digest = (folder / name).stat().st_size, _sha256(folder / name)
+        files[name] = {"size": size, "sha256": digest}
+    write_json(folder / DONE_NAME, {"key": key, "files": files})
+    return _published(folder, files)
+
+
+def remove_mark(folder: Path) -> None:
+    """Say that what lies in a folder is no longer, or not yet, a finished product."""
+    (folder / DONE_NAME).unlink(missing_ok=True)
 
 
 def is_published(folder: Path, key: str, thorough: bool = False) -> bool:
@@ -172,7 +189,7 @@ def clean_leftovers(folder: Path) -> list[Path]:
     Returns:
         The hidden folders that were there.
     """
-    found = sorted(folder.rglob(f".*{_UNFINISHED}"))
+    found = sorted(folder.rglob(f".*{UNFINISHED}"))
     for leftover in found:
         shutil.rmtree(leftover, ignore_errors=True)
     return found
@@ -197,18 +214,9 @@ def write_json(path: Path, value: Any) -> None:
         raise OutputError(f"{path} cannot be written: {reason(error, path)}") from error
 
 
-def _mark_done(folder: Path, key: str) -> None:
-    """Force every file to the disk, then write the marker that says what they are."""
-    files = {}
-    for path in sorted(folder.iterdir()):
-        keep(path)
-        files[path.name] = {"size": path.stat().st_size, "sha256": _sha256(path)}
-    write_json(folder / DONE_NAME, {"key": key, "files": files})
-
-
 def _replace(folder: Path, unfinished: Path) -> None:
     """Put a finished folder in its place; an older product makes way."""
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old{_UNFINISHED}")
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old{UNFINISHED}")
     if folder.exists():
         folder.rename(old)
     unfinished.rename(folder)
@@ -216,8 +224,7 @@ def _replace(folder: Path, unfinished: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _published(folder: Path) -> Published:
-    files = (_done(folder) or {})["files"]
+def _published(folder: Path, files: Mapping[str, Any]) -> Published:
     size = sum(facts["size"] for facts in files.values())
     return Published(folder, {name: facts["sha256"] for name, facts in files.items()}, size)
 

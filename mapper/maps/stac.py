@@ -8,7 +8,7 @@ Extensions: projection, raster, file, classification and processing; fields of o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.imagery.period import Period
 from mapper.land.grid import PIXEL_M, Tile, ground
-from mapper.land.legend import LandCover
+from mapper.land.legend import CLASS_NAMES, LandCover
 from mapper.maps.layers import LAYERS, Layer
 
 STAC_VERSION = "1.1.0"
@@ -97,6 +97,14 @@ class Contents:
     reads_failed: int = 0
     """Reads that gave up; a tile with one is not published, so this is 0 in any finished map."""
 
+    @property
+    def class_km2(self) -> dict[str, float]:
+        """Area of each class by name, counted in pixels of 100 m2 of the UTM plane, which is within
+        0.1 % of the ground."""
+        pixel_km2 = PIXEL_M**2 / 1e6
+        counts = zip(CLASS_NAMES, self.class_px, strict=True)
+        return {name: round(count * pixel_km2, 4) for name, count in counts}
+
 
 def tile_item(tile: Tile, facts: Facts, contents: Contents, folder: Path) -> dict[str, Any]:
     """The item of a tile.
@@ -130,14 +138,14 @@ def national_item(
 
 
 def collection(
-    area: BaseGeometry, facts: Facts, scenes: Sequence[str], items: Iterable[str]
+    area: BaseGeometry, facts: Facts, contents: Contents, items: Iterable[str]
 ) -> dict[str, Any]:
     """The collection of a run.
 
     Args:
         area: longitude and latitude.
         facts: of the run.
-        scenes: ids of all scenes read, sorted.
+        contents: of all products together.
         items: hrefs of the items, relative to the collection.
     """
     providers = [] if facts.simulated else [_COPERNICUS]
@@ -157,8 +165,9 @@ def collection(
         "summaries": {
             "gsd": [PIXEL_M],
             "mapper:simulated": [facts.simulated],
-            "mapper:scenes": list(scenes),
+            "mapper:scenes": list(contents.scenes),
         },
+        "mapper:class_km2": contents.class_km2,
         "item_assets": {layer.name: _meaning(layer) for layer in LAYERS},
         "links": [
             {"rel": "root", "href": f"./{COLLECTION_NAME}", "type": "application/json"},
@@ -224,6 +233,7 @@ def _making(facts: Facts, contents: Contents) -> dict[str, Any]:
         "mapper:scenes": list(contents.scenes),
         "mapper:reads_failed": contents.reads_failed,
         "mapper:notes": [*facts.notes, *contents.notes],
+        "mapper:class_km2": contents.class_km2,
         "mapper:class_px": list(contents.class_px),
         "mapper:nodata_px": contents.nodata_px,
     }

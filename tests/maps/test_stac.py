@@ -120,7 +120,7 @@ def test_an_item_says_how_it_was_made(item: dict[str, Any], facts: Facts, made: 
 def test_real_pixels_are_attributed(facts: Facts, made: Made) -> None:
     real = replace(facts, simulated=False, period=Period.parse("2023-12/2024-01"))
     assert "Copernicus Sentinel data 2023-2024" in real.attribution
-    held = collection(LIECHTENSTEIN, real, made.scenes, [])
+    held = collection(LIECHTENSTEIN, real, Contents(made.scenes, (5,) * 9, 0, "k"), [])
     assert valid(held)
     assert "Copernicus" in held["providers"][0]["name"]
 
@@ -130,7 +130,9 @@ def test_a_collection_and_its_items_find_each_other(
 ) -> None:
     run = published.folder.parents[2]
     href = f"./{(published.folder / 'item.json').relative_to(run)}"
-    held = collection(LIECHTENSTEIN, facts, made.scenes, [href])
+    contents = Contents(made.scenes, tuple(item["properties"]["mapper:class_px"]), 0, "key")
+    held = collection(LIECHTENSTEIN, facts, contents, [href])
+    assert held["mapper:class_km2"]["water"] == contents.class_px[0] / 10_000
     assert valid(held)
     write_json(run / COLLECTION_NAME, held)
     read = pystac.Collection.from_file(str(run / COLLECTION_NAME))
