@@ -58,7 +58,7 @@ def test_an_unknown_key_in_a_file_names_the_nearest(tmp_path: Path, text: str, n
 
 def test_an_unknown_variable_names_the_nearest() -> None:
     with pytest.raises(
-        RequestError, match="MAPPER_OPTICAL_LOOK;.*did you mean MAPPER_OPTICAL_LOOKS"
+        RequestError, match=r"MAPPER_OPTICAL_LOOK;.*did you mean MAPPER_OPTICAL_LOOKS"
     ):
         settings(None, {"MAPPER_OPTICAL_LOOK": "1"}, FLAGS)
 

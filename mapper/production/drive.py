@@ -34,9 +34,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A task that gave no result of its own, and why."""
+    """A task that gave no result of its own."""
 
     reason: str
+    """One line."""
+    died: bool
+    """Whether workers died under it; perhaps another task on the same worker was to blame."""
 
 
 class ClusterGoneError(Exception):
@@ -48,6 +51,9 @@ def drive(
 ) -> Iterator[tuple[J, R | Lost]]:
     """Run `work` over the jobs and give each result as it comes, in no fixed order.
 
+    A job under which workers died is tried once more at the end, alone: if another one killed them,
+    it is not made to pay for that.
+
     Args:
         client: connected, with workers.
         work: returns a small value and never raises; runs in a worker.
@@ -56,6 +62,19 @@ def drive(
     Raises:
         ClusterGoneError: the scheduler died, or no worker was there for a long time.
     """
+    suspects: list[J] = []
+    for job, result in _flown(client, work, jobs):
+        if isinstance(result, Lost) and result.died:
+            suspects.append(job)
+        else:
+            yield job, result
+    for job in suspects:
+        yield from _flown(client, work, [job])
+
+
+def _flown(
+    client: Client, work: Callable[[J], R], jobs: Iterable[J]
+) -> Iterator[tuple[J, R | Lost]]:
     flight = _Flight(client, work)
     waiting = iter(jobs)
     while flight.fill(waiting):
@@ -68,6 +87,8 @@ class _Flight(Generic[J, R]):
 
     client: Client
     work: Callable[[J], R]
+    group: str = field(default_factory=lambda: f"tile-{uuid.uuid4().hex[:12]}")
+    """Dask queues tasks of one group on the scheduler; others it hands to busy workers at once."""
     running: dict[Future[Any], J] = field(default_factory=dict)
     last_worker: float = field(default_factory=time.monotonic)
     """When a worker was last seen."""
@@ -75,8 +96,7 @@ class _Flight(Generic[J, R]):
     def fill(self, waiting: Iterator[J]) -> bool:
         """Hand over as many as there is room for; False when nothing is left to wait for."""
         for job in islice(waiting, self.room()):
-            # A key of its own: another client of the same scheduler may know a tile of this name.
-            key = f"{job.name}-{uuid.uuid4().hex[:12]}"
+            key = (self.group, job.name)
             self.running[self.client.submit(self.work, job, key=key, pure=False)] = job
         return bool(self.running)
 
@@ -105,12 +125,18 @@ class _Flight(Generic[J, R]):
         return [(self.running.pop(future), self.outcome(future)) for future in done]
 
     def outcome(self, future: Future[Any]) -> R | Lost:
-        if future.status == "finished":
+        if future.status not in ("finished", "error"):
+            raise ClusterGoneError(f"task {future.key} was {future.status}")
+        try:
             result: R = self.ask(future.result)
-            return result
-        if future.status == "error":
-            return Lost(_why(self.ask(future.exception)))
-        raise ClusterGoneError(f"task {future.key} was {future.status}")
+        except KilledWorker:  # also where the worker died between its answer and our question
+            what = "every worker that tried it died: too little memory, or over its time limit"
+            return Lost(what, died=True)
+        except ClusterGoneError:
+            raise
+        except Exception as error:  # what could not be sent, or not be read on the other side
+            return Lost(f"{type(error).__name__}: {' '.join(str(error).split())}", died=False)
+        return result
 
     def ask(self, question: Callable[[], Any]) -> Any:
         """An answer of the scheduler; if it cannot give one, it is gone."""
@@ -120,10 +146,3 @@ class _Flight(Generic[J, R]):
             raise ClusterGoneError(
                 f"the scheduler does not answer ({type(error).__name__})"
             ) from error
-
-
-def _why(error: BaseException | None) -> str:
-    """One line; Dask's own take several."""
-    if isinstance(error, KilledWorker):
-        return "every worker that tried it died: too little memory, or over its time limit"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

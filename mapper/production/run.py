@@ -11,7 +11,8 @@ from pathlib import Path
 from mapper.errors import IncompleteError, OutputError
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.cog import reason
-from mapper.maps.publish import clean_leftovers, is_published
+from mapper.maps.patchwork import FinishedTile
+from mapper.maps.publish import clean_leftovers, is_published, remove_mark
 from mapper.maps.stac import Facts
 from mapper.production.cluster import Network, connect, equip
 from mapper.production.drive import ClusterGoneError, Lost, drive
@@ -26,8 +27,8 @@ from mapper.production.events import (
     TileKept,
 )
 from mapper.production.job import TileJob, job_of
-from mapper.production.journal import Journal, content_key
-from mapper.production.mosaic import FinishedTile, are_published, national_products
+from mapper.production.journal import JOURNAL_NAME, LOCK_NAME, Journal, content_key
+from mapper.production.mosaic import national_products
 from mapper.production.plan import Plan
 from mapper.production.prepare import checkpoint_path, require_writable
 from mapper.production.recipe import Resources
@@ -100,9 +101,11 @@ def _run(
     started = time.monotonic()
     tell(Planned(plan, folder))
     clean_leftovers(folder)
-    _write_recipe(plan, folder)
     facts = facts_of(plan, network)
     jobs = [job_of(planned, plan, folder, facts) for planned in plan.tiles]
+    if not is_published(folder, national_key(plan, jobs)):
+        _withdraw(folder)
+    _write_recipe(plan, folder)
     kept = [job for job in jobs if is_published(job.folder, job.key)]
     for job in kept:
         tell(TileKept(job.name))
@@ -124,7 +127,7 @@ def _run(
 def finish(plan: Plan, jobs: list[TileJob], facts: Facts, folder: Path) -> None:
     """The products of the whole area, unless they are there already."""
     key = national_key(plan, jobs)
-    if are_published(folder, key):
+    if is_published(folder, key):
         return
     tiles = [FinishedTile(job.tile, job.folder) for job in jobs]
     national_products(folder, tiles, plan.land, plan.area.geometry, facts, key, plan.recipe.crs)
@@ -163,6 +166,17 @@ def _make(folder: Path) -> None:
         raise OutputError(
             f"folder {folder} cannot be made: {error.strerror}; choose another --out"
         ) from error
+
+
+def _withdraw(folder: Path) -> None:
+    """Take away national products of other tiles: beside a new recipe they would look like its map."""
+    try:
+        remove_mark(folder)
+        for path in folder.iterdir():
+            if path.is_file() and path.name not in (JOURNAL_NAME, LOCK_NAME):
+                path.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {reason(error, folder)}") from error
 
 
 def _write_recipe(plan: Plan, folder: Path) -> None:

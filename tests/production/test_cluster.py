@@ -55,7 +55,7 @@ def test_a_worker_that_finds_another_network_stops_the_run(
 def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mapper.production.cluster.CONNECT_S", 1)
     with (
-        pytest.raises(RequestError, match="tcp://127.0.0.1:9"),
+        pytest.raises(RequestError, match=r"tcp://127\.0\.0\.1:9"),
         connect(Resources(scheduler="tcp://127.0.0.1:9"), 1, 1),
     ):
         pass
