@@ -1,4 +1,8 @@
-"""The commands: parse, call one job, report. An error is one line on stderr and an exit code."""
+"""The commands: parse, call one job, report. An error is one line on stderr and an exit code.
+
+Jobs are imported by the command that needs them: torch and Dask take seconds to load, and `--help`
+should not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,7 @@ from mapper.imagery.scenes import Period
 from mapper.land.area import Area, area_from_file, area_of
 from mapper.land.countries import countries as all_countries
 from mapper.land.countries import country as country_named
-from mapper.production.prepare import prepare, require_writable
-from mapper.production.progress import progress_on
 from mapper.production.recipe import Recipe, Resources
-from mapper.production.report import plan_facts, plan_lines
-from mapper.production.run import run as run_plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -141,13 +141,17 @@ def run(out: Path, debug: bool, **options: Any) -> None:
       mapper run --country LIE --archive simulated --out maps
       mapper run --country LUX --archive planetary-computer --period 2024-06/2024-08
     """
+    from mapper.production.prepare import prepare
+    from mapper.production.progress import progress_on
+    from mapper.production.report import map_lines
+    from mapper.production.run import run as run_plan
+
     console = Console(stderr=True)
     area, recipe, resources = _request(options, out, console)
-    require_writable(out, 0)
     made, network = prepare(area, recipe, resources)
     with progress_on(console) as progress:
         folder = run_plan(made, network, out, resources, progress)
-    click.echo(folder)
+    click.echo("\n".join(map_lines(folder)))
 
 
 @mapper.command()
@@ -163,6 +167,10 @@ def plan(out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     Example:
       mapper plan --country LUX --archive planetary-computer --period 2024-06/2024-08
     """
+    from mapper.production.prepare import prepare
+    from mapper.production.report import plan_facts, plan_lines
+    from mapper.production.room import require_writable
+
     area, recipe, resources = _request(options, out, Console(stderr=True))
     made, network = prepare(area, recipe, resources)
     require_writable(out, made.write_bytes)

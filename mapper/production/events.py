@@ -54,6 +54,8 @@ class TileFailed:
     """One line."""
     trace: str = ""
     """The Python trace, where the reason was not foreseen."""
+    concerns_all: bool = False
+    """Whether every other tile would fail likewise: the disk is full, the folder is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
-from mapper.errors import OutputError
 from mapper.imagery.archives import archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
 from mapper.imagery.scenes import choose
@@ -77,26 +74,3 @@ def fitting_checkpoint(recipe: Recipe) -> Checkpoint:
         window=WINDOW_PX,
     )
     return found
-
-
-def require_writable(out: Path, wanted_bytes: int) -> None:
-    """Refuse a folder that products could not be written to, or that lacks the room.
-
-    Creates nothing: the nearest existing folder above is what is looked at.
-
-    Raises:
-        OutputError: no permission, no folder, or too little space.
-    """
-    place = out.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise OutputError(f"{out} cannot be a folder: {place} is a file; choose another --out")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"{place} cannot be written to; choose another --out")
-    free = shutil.disk_usage(place).free
-    if free < wanted_bytes:
-        raise OutputError(
-            f"the products need about {wanted_bytes / 1e6:,.0f} MB, {place} has "
-            f"{free / 1e6:,.0f} MB free; free some space or choose another --out"
-        )

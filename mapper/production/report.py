@@ -1,14 +1,19 @@
-"""A plan in words for people, and in JSON for programs."""
+"""Plans and finished maps in words for people, and plans in JSON for programs."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mapper.imagery.bands import Sensor
 from mapper.imagery.scenes import TITLES
+from mapper.land.grid import PIXEL_M
+from mapper.land.legend import LEGEND
 from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.maps.stac import ITEM_NAME
 from mapper.production.plan import Plan
 
 MAX_LISTED = 12
@@ -86,6 +91,21 @@ def plan_lines(plan: Plan, network: Checkpoint) -> Iterator[str]:
     yield f"time      about {_duration(plan.seconds)}"
     for note in plan.notes:
         yield f"note      {note}"
+
+
+def map_lines(folder: Path) -> Iterator[str]:
+    """A finished map in a few lines: where it is, and how much of each class."""
+    properties = json.loads((folder / ITEM_NAME).read_text(encoding="utf-8"))["properties"]
+    pixels, blank = properties["mapper:class_px"], properties["mapper:nodata_px"]
+    total = sum(pixels) + blank
+    yield f"{folder}"
+    for cover, count in zip(LEGEND, pixels, strict=True):
+        yield _area_line(cover.title, count, total)
+    yield _area_line("no class", blank, total)
+
+
+def _area_line(title: str, pixels: int, total: int) -> str:
+    return f"  {title:<18} {pixels * PIXEL_M**2 / 1e6:>12,.2f} km2  {pixels / total:>6.1%}"
 
 
 def _dropped_lines(plan: Plan) -> Iterator[str]:

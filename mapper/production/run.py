@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,9 @@ from mapper.production.job import TileJob, job_of
 from mapper.production.journal import JOURNAL_NAME, LOCK_NAME, Journal, content_key
 from mapper.production.mosaic import national_products
 from mapper.production.plan import Plan
-from mapper.production.prepare import checkpoint_path, require_writable
+from mapper.production.prepare import checkpoint_path
 from mapper.production.recipe import Resources
+from mapper.production.room import require_writable
 from mapper.production.software import software
 from mapper.production.tile import map_tile_in_worker
 
@@ -65,7 +67,12 @@ def run(plan: Plan, network: Checkpoint, out: Path, resources: Resources, tell: 
             record(event, journal)
             tell(event)
 
-        _run(plan, network, folder, resources, tell_all)
+        try:
+            _run(plan, network, folder, resources, tell_all)
+        except BaseException as error:
+            with suppress(OutputError):  # a full disk takes no farewell
+                journal.append("run stopped", why=str(error) or type(error).__name__)
+            raise
     return folder
 
 
@@ -106,15 +113,11 @@ def _run(
     if not is_published(folder, national_key(plan, jobs)):
         _withdraw(folder)
     _write_recipe(plan, folder)
-    kept = [job for job in jobs if is_published(job.folder, job.key)]
-    for job in kept:
-        tell(TileKept(job.name))
-    missing = [job for job in jobs if job not in kept]
-    failed = []
-    for event in _mapped(missing, plan, network, resources):
-        tell(event)
-        if isinstance(event, TileFailed):
-            failed.append(event)
+    kept = {job.name for job in jobs if is_published(job.folder, job.key)}
+    for name in sorted(kept):
+        tell(TileKept(name))
+    missing = [job for job in jobs if job.name not in kept]
+    failed = _failures(_mapped(missing, plan, network, resources), tell)
     if not failed:
         tell(Finishing("national products"))
         finish(plan, jobs, facts, folder)
@@ -122,6 +125,23 @@ def _run(
     tell(Ended(done, len(kept), len(failed), round(time.monotonic() - started, 1)))
     if failed:
         raise IncompleteError(_sentence(failed, len(jobs)))
+
+
+def _failures(events: Generator[TileDone | TileFailed], tell: Listener) -> list[TileFailed]:
+    """Tell every tile's end, and keep those without a map.
+
+    Raises:
+        OutputError: a tile failed for a reason that every other tile would fail for.
+    """
+    failed = []
+    with closing(events):  # ends the cluster also where this loop is left early
+        for event in events:
+            tell(event)
+            if isinstance(event, TileFailed):
+                failed.append(event)
+                if event.concerns_all:
+                    raise OutputError(f"{event.reason}; then run the same command again")
+    return failed
 
 
 def finish(plan: Plan, jobs: list[TileJob], facts: Facts, folder: Path) -> None:
@@ -169,7 +189,7 @@ def _make(folder: Path) -> None:
 
 
 def _withdraw(folder: Path) -> None:
-    """Take away national products of other tiles: beside a new recipe they would look like its map."""
+    """Take away national products of other tiles, which would pass for those of this recipe."""
     try:
         remove_mark(folder)
         for path in folder.iterdir():
@@ -190,7 +210,7 @@ def _write_recipe(plan: Plan, folder: Path) -> None:
 
 def _mapped(
     jobs: list[TileJob], plan: Plan, network: Checkpoint, resources: Resources
-) -> Iterator[TileDone | TileFailed]:
+) -> Generator[TileDone | TileFailed]:
     """Each job's end, as it comes; every job has one, even where the cluster goes away."""
     if not jobs:
         return

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mapper.errors import MapperError
+from mapper.errors import MapperError, OutputError
 from mapper.imagery.load import read_composite
 from mapper.inference.predict import Predictor
 from mapper.inference.windows import needed_region, windows_touching
@@ -71,7 +71,7 @@ def map_tile_in_worker(job: TileJob, plugin_name: str, timeout_s: float) -> Tile
         with _time_limit(timeout_s):
             return map_tile(job, predictor_here(plugin_name))
     except MapperError as error:
-        return TileFailed(job.name, str(error))
+        return TileFailed(job.name, str(error), concerns_all=isinstance(error, OutputError))
     except Exception as error:
         reason = f"unforeseen: {type(error).__name__}: {error}"
         return TileFailed(job.name, reason, traceback.format_exc())
