@@ -65,6 +65,7 @@ def scene_of(item: Item, archive: Archive, base: str) -> Scene | None:
         epsg=epsg,
         assets=dict(_assets(item, archive, sensor, _own_link(item) or base)),
         signing=archive.signing,
+        simulated=properties.get("mapper:simulated") is True,
     )
 
 

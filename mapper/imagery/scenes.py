@@ -77,6 +77,8 @@ class Scene:
     """By our band names, and SCL where the scene has one."""
     signing: str | None = None
     """Who signs the hrefs when they are read, such as planetary-computer; None for nobody."""
+    simulated: bool = False
+    """Whether the item says of itself that a program made its pixels."""
 
     @property
     def month(self) -> str:

@@ -11,17 +11,10 @@ import logging
 from collections.abc import Iterable
 from typing import NoReturn
 
-import pystac.errors
-import pystac_client
-import requests
 import shapely
-import shapely.geometry
-import urllib3
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
 
-from mapper.errors import ArchiveError, SceneError
+from mapper.errors import SceneError
 from mapper.imagery.archives import Archive, partner
 from mapper.imagery.bands import Sensor
 from mapper.imagery.footprints import widened
@@ -29,25 +22,12 @@ from mapper.imagery.index import coverage, local_items
 from mapper.imagery.items import Item, scene_of
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import Scene
+from mapper.imagery.server import served_items
 
 log = logging.getLogger(__name__)
 
 REACH_M = 6_000.0
 """How far beyond an area its pixels look: a window of 512 px (5,120 m), and what reading adds."""
-PAGE_ITEMS = 250
-"""Items per page asked of a server; the largest that all known ones accept."""
-TIMEOUT_S = (10.0, 60.0)
-"""To connect, and between two bytes of an answer."""
-RETRIES = urllib3.Retry(
-    total=4,
-    connect=2,
-    backoff_factor=0.5,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods=None,
-)
-"""Waits of 0.5, 1, 2, 4 s, or as long as the server's Retry-After says."""
-_COARSE_DEG = 0.02
-"""Outlines are sent to servers this coarse, widened by as much: they refuse large requests."""
 
 
 def search(
@@ -106,7 +86,7 @@ def _find(
     if archive.is_local:
         items: Iterable[Item] = local_items(archive.root, collections, ground)
     else:
-        items = _served_items(archive, collections, ground, period)
+        items = served_items(archive.root, collections, ground, period)
     scenes = (scene_of(item, archive, archive.root) for item in items)
     return {
         scene.id: scene
@@ -116,56 +96,6 @@ def _find(
         and period.contains(scene.time)
         and ground.intersects(scene.footprint)
     }
-
-
-def _served_items(
-    archive: Archive, collections: Iterable[str], ground: BaseGeometry, period: Period
-) -> list[Item]:
-    """What a server answers, page by page; areas on both sides of 180 degrees ask twice."""
-    coarse = shapely.simplify(widened(ground, _COARSE_DEG * 111_000), _COARSE_DEG)
-    found: list[Item] = []
-    try:
-        client = pystac_client.Client.open(
-            archive.root, stac_io=StacApiIO(timeout=TIMEOUT_S, max_retries=RETRIES)
-        )
-        for side in _sides(coarse):
-            query = client.search(
-                collections=list(collections),
-                intersects=shapely.geometry.mapping(side),
-                datetime=f"{period.start}T00:00:00Z/{period.end}T23:59:59Z",
-                limit=PAGE_ITEMS,
-            )
-            found += query.items_as_dicts()
-    except requests.RequestException as problem:
-        raise ArchiveError(_down(archive, problem)) from problem
-    except APIError as problem:
-        status = getattr(problem, "status_code", None)
-        said = f"HTTP {status}" if status else _brief(problem)
-        raise ArchiveError(
-            f"the archive {archive.root} refused the search ({said}); try again later, or choose"
-            " another --archive"
-        ) from problem
-    except (
-        pystac.errors.STACError,
-        ValueError,
-        KeyError,
-        TypeError,
-        NotImplementedError,
-    ) as problem:
-        raise ArchiveError(
-            f"{archive.root} does not answer as a STAC API does ({_brief(problem)}); give the root"
-            " address of one"
-        ) from problem
-    return found
-
-
-def _sides(geometry: BaseGeometry) -> list[BaseGeometry]:
-    """The geometry, or its western and its eastern part where it lies at both ends of the map."""
-    west, south, east, north = geometry.bounds
-    if east - west <= 180:
-        return [geometry]
-    halves = (shapely.box(west, south, 0, north), shapely.box(0, south, east, north))
-    return [half for box in halves if (half := geometry.intersection(box)).area]
 
 
 def _refuse_outside(archive: Archive, geometry: BaseGeometry, period: Period) -> NoReturn:
@@ -188,24 +118,3 @@ def _refuse_outside(archive: Archive, geometry: BaseGeometry, period: Period) ->
         f"the area (longitudes {west:.2f} to {east:.2f}, latitudes {south:.2f} to {north:.2f}) lies"
         f" outside the archive {archive.name}, which covers {everywhere}; choose an area inside"
     )
-
-
-def _down(archive: Archive, problem: requests.RequestException) -> str:
-    """One line for a person: which address, what happened, what to do."""
-    if isinstance(problem, requests.Timeout):
-        what = f"did not answer within {TIMEOUT_S[1]:.0f} s"
-    elif isinstance(problem, requests.exceptions.JSONDecodeError):
-        return f"{archive.root} answers what is no JSON; give the root address of a STAC API"
-    elif isinstance(problem, requests.exceptions.RetryError):
-        what = "keeps answering that it is busy or broken"
-    elif isinstance(problem, requests.ConnectionError):
-        what = "cannot be reached"
-    else:
-        what = f"failed ({_brief(problem)})"
-    return f"the archive {archive.root} {what}; check the address and the network, or try later"
-
-
-def _brief(problem: Exception) -> str:
-    """The first line of an exception, short enough for one line of ours."""
-    text = (str(problem).splitlines() or [""])[0] or type(problem).__name__
-    return text if len(text) <= 120 else f"{text[:117]}..."
