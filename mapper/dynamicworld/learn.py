@@ -14,9 +14,16 @@ from pathlib import Path
 
 import torch
 
-from mapper.dynamicworld.chips import SUFFIX, load_chips, normalisation_of, save_chip, tensors_of
+from mapper.dynamicworld.chips import (
+    CHIP_PX,
+    SUFFIX,
+    load_chips,
+    normalisation_of,
+    save_chip,
+    tensors_of,
+)
 from mapper.dynamicworld.simulated_chips import simulated_chip
-from mapper.errors import RequestError
+from mapper.errors import CheckpointError, RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
 from mapper.lulcformer.checkpoint import Checkpoint
@@ -44,7 +51,7 @@ class Lesson:
 
     training: TensorChips
     validation: TensorChips
-    normalisation: dict[str, Normalisation]
+    normalisation: Mapping[str, Normalisation]
     """By band, of the training chips."""
     window_px: int
     """Side of the chips."""
@@ -59,10 +66,14 @@ def make_simulated_chips(
     seeds: Iterable[int],
     places: Places,
     *,
+    chip_px: int = CHIP_PX,
     processes: int = 1,
     on_event: Callable[[ChipMade], None] = lambda event: None,
 ) -> None:
     """Write a simulated chip for each seed that has none yet; the same seed gives the same chip.
+
+    Args:
+        chip_px: side of the chips; smaller ones show more places for the same work.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -71,23 +82,29 @@ def make_simulated_chips(
     missing = [seed for seed in wanted if not (folder / f"{_name(seed)}{SUFFIX}").exists()]
     # Spawned, not forked: the parent may hold threads of numba, GDAL or CUDA.
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        make = partial(_make_one, folder, places)
+        make = partial(_make_one, folder, places, chip_px)
         made = (pool.submit(make, seed) for seed in missing)
         for count, future in enumerate(as_completed(list(made)), len(wanted) - len(missing) + 1):
             future.result()
             on_event(ChipMade(count, len(wanted)))
 
 
-def _make_one(folder: Path, places: Places, seed: int) -> None:
-    save_chip(simulated_chip(seed, places=places), folder, _name(seed))
+def _make_one(folder: Path, places: Places, chip_px: int, seed: int) -> None:
+    save_chip(simulated_chip(seed, places=places, chip_px=chip_px), folder, _name(seed))
 
 
 def _name(seed: int) -> str:
     return f"simulated-{seed:08d}"
 
 
-def lesson_of(training: Path, validation: Path) -> Lesson:
-    """The chips of two folders, normalised by the statistics of the first.
+def lesson_of(
+    training: Path, validation: Path, normalisation: Mapping[str, Normalisation] | None = None
+) -> Lesson:
+    """The chips of two folders.
+
+    Args:
+        normalisation: by band, such as that of a checkpoint which is trained further; None takes
+            it from the training chips.
 
     Raises:
         RequestError: a folder has no chips, or both have a chip of one place.
@@ -99,7 +116,8 @@ def lesson_of(training: Path, validation: Path) -> Lesson:
             f"{len(shared)} places are in both {training} and {validation}, such as "
             f"{min(shared)}; a validation on ground that was learned says nothing: split by place"
         )
-    normalisation = normalisation_of(learned)
+    if normalisation is None:
+        normalisation = normalisation_of(learned)
     return Lesson(
         training=tensors_of(learned, normalisation),
         validation=tensors_of(tried, normalisation),
@@ -122,16 +140,29 @@ def learn(
     variant_name: str,
     on_event: Callable[[Event], None] = lambda event: None,
     state_file: Path | None = None,
+    start: Checkpoint | None = None,
 ) -> Checkpoint:
     """A trained network with everything production needs to know of it.
 
     Args:
         settings: its device also holds the chips while training, 7 MB each.
         state_file: see `mapper.lulcformer.training.train`.
+        start: a checkpoint to train further; its normalisation must be the lesson's.
+
+    Raises:
+        RequestError: see `mapper.lulcformer.training.train`.
+        CheckpointError: `start` has another variant or another normalisation.
     """
+    if start is not None:
+        _require_same(start, lesson, settings)
     device = torch.device(settings.device)
     trained = train(
-        settings, lesson.training.to(device), lesson.validation.to(device), on_event, state_file
+        settings,
+        lesson.training.to(device),
+        lesson.validation.to(device),
+        on_event,
+        state_file,
+        None if start is None else start.weights,
     )
     return Checkpoint(
         variant_name=variant_name,
@@ -142,8 +173,27 @@ def learn(
         legend=CLASS_NAMES,
         normalisation=_ranges(lesson.normalisation),
         window=lesson.window_px,
-        facts=_facts(lesson, settings, trained),
+        facts=_facts(lesson, settings, trained, start),
     )
+
+
+def normalisation_in(checkpoint: Checkpoint) -> dict[str, Normalisation]:
+    """A checkpoint's normalisation, for chips to train it further with."""
+    return {band: Normalisation(*four) for band, four in checkpoint.normalisation.items()}
+
+
+def _require_same(start: Checkpoint, lesson: Lesson, settings: TrainingSettings) -> None:
+    """Raise where weights would be trained further as something they are not."""
+    if start.variant != settings.variant:
+        raise CheckpointError(
+            f"the checkpoint to start from is {start.variant}, wanted {settings.variant}; "
+            "train the variant it has"
+        )
+    if start.normalisation != _ranges(lesson.normalisation):
+        raise CheckpointError(
+            "the chips are normalised in another way than the checkpoint to start from; "
+            "read them with the checkpoint's normalisation"
+        )
 
 
 def _ranges(
@@ -152,8 +202,12 @@ def _ranges(
     return {band: (n.low, n.high, n.mean, n.std) for band, n in normalisation.items()}
 
 
-def _facts(lesson: Lesson, settings: TrainingSettings, trained: TrainedWeights) -> dict[str, str]:
-    """What people ask of a network: data, effort and scores."""
+def _facts(
+    lesson: Lesson, settings: TrainingSettings, trained: TrainedWeights, start: Checkpoint | None
+) -> dict[str, str]:
+    """What people ask of a network: data, effort and scores; earlier trainings by their number."""
+    earlier = {} if start is None else start.facts
+    number = 1 + sum(name.startswith("training ") for name in earlier)
     scores = {
         f"validation {name}, {seen}": f"{measure(matrix):.3f}"
         for seen, matrix in trained.confusions.items()
@@ -166,13 +220,13 @@ def _facts(lesson: Lesson, settings: TrainingSettings, trained: TrainedWeights) 
     return {
         "simulated": "yes" if lesson.simulated else "no",
         "source": lesson.source,
-        "training chips": str(len(lesson.training)),
-        "validation chips": str(len(lesson.validation)),
-        "chips per step": str(settings.batch),
-        "steps": str(settings.steps),
-        "best step": str(trained.step),
-        "seed": str(settings.seed),
-        "device": settings.device,
-        "precision": settings.precision,
+        **{name: fact for name, fact in earlier.items() if name.startswith("training ")},
+        f"training {number}": (
+            f"{len(lesson.training)} chips of {lesson.window_px} px, {trained.step} of "
+            f"{settings.steps} steps of {settings.batch}, learning rate "
+            f"{settings.learning_rate:g}, {settings.precision} on {settings.device}, seed "
+            f"{settings.seed}"
+        ),
+        "validation chips": f"{len(lesson.validation)} of {lesson.window_px} px",
         **scores,
     }

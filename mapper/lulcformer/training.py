@@ -121,10 +121,12 @@ def train(
     validation_chips: Chips,
     on_event: Callable[[Event], None] = lambda event: None,
     state_file: Path | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> TrainedWeights:
-    """Train a fresh network.
+    """Train a network, a fresh one or one that was trained before.
 
     Args:
+        start: weights to go on from, such as a checkpoint's; None draws fresh ones.
         on_event: told what has happened, a `Stepped` or a `Validated` at a time.
         state_file: kept up to date at every validation; where it exists already, training goes on
             from it and ends with the same weights as if it had never stopped. (On CUDA the same up
@@ -140,7 +142,7 @@ def train(
             "training needs at least one of each"
         )
     with torch.random.fork_rng():
-        trainer = Trainer(settings)
+        trainer = Trainer(settings, start)
         if state_file is not None and state_file.exists():
             trainer.restore(state_file)
         losses: list[Tensor] = []
@@ -160,11 +162,16 @@ def train(
 class Trainer:
     """A training under way: network, moving average, optimiser, and the best weights so far."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    def __init__(
+        self, settings: TrainingSettings, start: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.settings = settings
         self.device = torch.device(settings.device)
         torch.manual_seed(seed_of(settings.seed, "weights"))
-        self.model = LulcFormer(settings.variant).to(self.device)
+        self.model = LulcFormer(settings.variant)
+        if start is not None:
+            self.model.load_state_dict(start)
+        self.model.to(self.device)
         self.average = MovingAverage(self.model, settings.average_decay)
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.optimiser = torch.optim.AdamW(
