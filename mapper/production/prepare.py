@@ -50,6 +50,7 @@ def prepare(area: Area, recipe: Recipe, resources: Resources) -> tuple[Plan, Che
         tiles,
         team_for(resources, recipe.device, len(tiles)),
         cost_of(parameters, recipe.precision, source.is_local),
+        simulated=any(scene.simulated for scene in selection.kept),
     )
     return plan, network
 
