@@ -39,8 +39,9 @@ Raw = npt.NDArray[Any]
 
 BLOCK_PX = 512
 """Side of the fixed lattice blocks that are warped one by one."""
-WARP_TOLERANCE_PX = 0.01
-"""How far the warper may approximate a position; its default of 0.125 is visible in a boundary."""
+WARP_TOLERANCE_PX = 0.001
+"""How far the warper may approximate a position. Between zones its default of 0.125 changes up to
+29 of 9,000 digits of noise, this at most 2, in the same time."""
 READ_ATTEMPTS = 3
 FIRST_WAIT_S = 0.5
 """Doubled after each attempt; GDAL's own retries of single requests come on top."""
