@@ -83,7 +83,7 @@ def ground(region: Region) -> Ground:
     rows = np.arange(region.top // NODE_PX, (region.bottom - 1) // NODE_PX + 2) * NODE_PX
     lon, lat = _lonlat(region, columns, rows)
     sphere = on_sphere(lon, lat)
-    place = (sphere @ _TURN.T) * EARTH_RADIUS_M
+    place = _turned(sphere)
     nodes = np.concatenate(
         [np.moveaxis(place, -1, 0), lat[None], lon[None], _slow(sphere, place, lat)]
     )
@@ -92,6 +92,23 @@ def ground(region: Region) -> Ground:
     slow = _between(nodes[5:], *origin, *region.shape).astype(np.float32)
     wrapped = (fine[4] + 180) % 360 - 180
     return Ground(region, fine[0], fine[1], fine[2], fine[3], wrapped, slow)
+
+
+def positions(region: Region, step_px: int) -> tuple[Doubles, Doubles, Doubles]:
+    """x, y, z as in `Ground` of every so many pixels of a region, (y, x)."""
+    columns = np.arange(region.left, region.right, step_px)
+    rows = np.arange(region.top, region.bottom, step_px)
+    place = _turned(on_sphere(*_lonlat(region, columns, rows)))
+    x, y, z = (np.ascontiguousarray(place[..., axis]) for axis in range(3))
+    return x, y, z
+
+
+def _turned(sphere: Doubles) -> Doubles:
+    """Unit vectors to metres in the turned frame; sums in one order, for BLAS has several."""
+    parts = [
+        sphere[..., 0] * row[0] + sphere[..., 1] * row[1] + sphere[..., 2] * row[2] for row in _TURN
+    ]
+    return np.stack(parts, axis=-1) * EARTH_RADIUS_M
 
 
 def _lonlat(

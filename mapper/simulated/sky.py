@@ -30,6 +30,8 @@ OVERPASS_HOUR = 10.5
 """Local solar time at which Sentinel-2 passes."""
 SOFTNESS = 0.55
 """Standard deviations of the field over which a cloud thickens from nothing to full."""
+HIGH_OPACITY, MEDIUM_OPACITY, CIRRUS_OPACITY = 0.75, 0.42, 0.17
+"""Opacities from which the classifier calls a pixel cloud of each kind, give or take its doubt."""
 _FRONT_SHARE = 0.8
 _SEED = 15000
 
@@ -94,6 +96,17 @@ def cloud_at(x: float, y: float, z: float, seed: int, threshold: float) -> float
 
 
 @numba.njit(cache=True)
+def opacities(x: Doubles, y: Doubles, z: Doubles, seed: int, threshold: float) -> Singles:
+    """`cloud_at` over arrays of positions, (y, x) float32."""
+    out = np.empty(x.shape, np.float32)
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            a, b, c = x[row, column], y[row, column], z[row, column]
+            out[row, column] = cloud_at(a, b, c, seed, threshold)
+    return out
+
+
+@numba.njit(cache=True)
 def clouds(
     x: Doubles, y: Doubles, z: Doubles, seed: int, threshold: float, east_m: float, north_m: float
 ) -> tuple[Singles, Singles]:
@@ -149,11 +162,11 @@ def classify(
                 green[row, column] + swir[row, column] + 1e-4
             )
             bright = r > 0.33 and snow < 0.3 and doubt > 0.11
-            if opacity > 0.75:
+            if opacity > HIGH_OPACITY:
                 code = SCL_HIGH
-            elif opacity > 0.42 or bright:
+            elif opacity > MEDIUM_OPACITY or bright:
                 code = SCL_MEDIUM
-            elif opacity > 0.17 and cloud[row, column] > 0.02:
+            elif opacity > CIRRUS_OPACITY and cloud[row, column] > 0.02:
                 code = SCL_CIRRUS
             elif dark > 0.45 and n < 0.3 and snow < 0.6:
                 code = SCL_SHADOW
