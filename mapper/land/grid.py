@@ -6,77 +6,45 @@ edges are multiples of 10 m: Sentinel-2's 10 m bands are read without resampling
 pixels are exactly 2 x 2 lattice pixels. Tiles, windows and blocks are cut from that origin, never
 from the corner of an area.
 
-A pixel belongs to the zone in whose strip its centre lies, with the exceptions of Norway and
-Svalbard of the Military Grid Reference System (NGA.STND.0037, "Universal Grids"), so neighbouring
-zones never count a piece of ground twice.
+A pixel belongs to the zone in whose strip its centre lies (see zones.py), so neighbouring zones
+never count a piece of ground twice.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pyproj
-import rasterio.features
 import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import RequestError
+from mapper.land.burn import MAX_EDGE_PX, Frame, burn, longest_edge, rings_of, squares_inside
+from mapper.land.zones import NORTH_LIMIT_DEG as NORTH_LIMIT_DEG
+from mapper.land.zones import SOUTH_LIMIT_DEG as SOUTH_LIMIT_DEG
+from mapper.land.zones import Zone as Zone
 
 PIXEL_M = 10
 LATTICE_TOP_M = 10_000_000
 """Northing of the upper edge of row 0: the false northing of the southern zones."""
-NORTH_LIMIT_DEG = 84.0
-SOUTH_LIMIT_DEG = -80.0
-"""UTM is defined between these latitudes; the poles have another grid (UPS)."""
-
 DEFAULT_TILE_PX = 4096
 TILE_STEP_PX = 512
 """Tile sizes are multiples of this, so that overviews and blocks of a tile are whole."""
 
 _SNAP_PER_PIXEL = 256
-"""Projected outlines are snapped to 1/256 pixel (4 cm): shifting them by whole pixels is then exact
-in float64, and a mask does not depend on which region asks for it."""
+"""Projected outlines are snapped to 1/256 pixel (4 cm): shifting them by whole pixels is then
+exact in float64."""
 _STRAIGHT_PX = 500
 """A straight line of the lattice bends in degrees; over 5 km by a few metres."""
 _DENSIFY_DEG = 0.01
-"""Longest outline edge before projection; a chord of it leaves the true line by less than 3 cm."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Zone:
-    """A UTM zone of one hemisphere."""
-
-    number: int
-    """1..60, counted eastwards from 180 W."""
-    south: bool
-    """True for the zones with a false northing of 10,000 km."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= 60:
-            raise ValueError(f"UTM zones are numbered 1..60, got {self.number}")
-
-    @property
-    def name(self) -> str:
-        """Such as 32N or 07S."""
-        return f"{self.number:02d}{'S' if self.south else 'N'}"
-
-    @property
-    def epsg(self) -> int:
-        """EPSG code of WGS 84 / UTM in this zone."""
-        return (32700 if self.south else 32600) + self.number
-
-    @property
-    def strip(self) -> BaseGeometry:
-        """The ground that belongs to the zone, longitude and latitude, EPSG:4326."""
-        return _strip(self.number, self.south)
+"""Longest outline edge before projection, some 110 pixels; it leaves the true line by less than
+3 cm."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -167,18 +135,17 @@ class Outline:
     shape: BaseGeometry
     """Polygons in (column, row), snapped; row grows southwards."""
 
+    def __post_init__(self) -> None:
+        longest = longest_edge(rings_of(self.shape))
+        if longest > MAX_EDGE_PX:
+            raise ValueError(f"an edge of {longest:.0f} px; cut edges to {MAX_EDGE_PX} px or less")
+
     def mask(self, region: Region) -> npt.NDArray[np.bool_]:
         """(y, x) True where a pixel's centre lies inside; the same whichever region asks."""
         if region.zone != self.zone:
             raise ValueError(f"outline of zone {self.zone.name}, region of {region.zone.name}")
-        cut = shapely.box(region.left - 1, region.top - 1, region.right + 1, region.bottom + 1)
-        if not self.shape.intersects(cut):
-            return np.zeros(region.shape, np.bool_)
-        moved = shapely.transform(self.shape, lambda xy: xy - (region.left, region.top))
-        burnt: npt.NDArray[np.uint8] = rasterio.features.rasterize(
-            [moved], out_shape=region.shape, transform=Affine.identity(), dtype=np.uint8
-        )
-        return burnt.astype(np.bool_)
+        frame = Frame(region.left, region.top, region.right, region.bottom)
+        return burn(rings_of(self.shape), frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,23 +176,8 @@ class Grid:
 
     def tiles_over(self, outline: Outline) -> list[Tile]:
         """The tiles with at least one pixel of an outline, in order of row, then column."""
-        return [tile for tile in self._candidates(outline) if _has_pixel(outline, tile)]
-
-    def _candidates(self, outline: Outline) -> Iterator[Tile]:
-        left, top, right, bottom = outline.shape.bounds
-        columns = range(int(left // self.tile_px), int(right // self.tile_px) + 1)
-        rows = range(int(top // self.tile_px), int(bottom // self.tile_px) + 1)
-        for row, column in product(rows, columns):
-            yield Tile(outline.zone, column, row, self.tile_px)
-
-
-def _has_pixel(outline: Outline, tile: Tile) -> bool:
-    """Whether some pixel's centre lies inside; the mask is made only where in doubt."""
-    region = tile.region
-    box = shapely.box(region.left, region.top, region.right, region.bottom)
-    shared = outline.shape.intersection(box).area
-    certain_px = region.width * region.height / 100
-    return shared > certain_px or (shared > 0 and bool(outline.mask(region).any()))
+        found = squares_inside(rings_of(outline.shape), self.tile_px)
+        return [Tile(outline.zone, column, row, self.tile_px) for column, row in found]
 
 
 def outlines(geometry: BaseGeometry) -> list[Outline]:
@@ -292,32 +244,3 @@ def _polygons(geometry: BaseGeometry) -> BaseGeometry:
     """The polygons of an intersection, without the points and lines of mere contact."""
     parts = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
     return shapely.MultiPolygon(parts)
-
-
-@lru_cache(maxsize=120)
-def _strip(number: int, south: bool) -> BaseGeometry:
-    """Six degrees of longitude, but for the bands V and X of Norway and Svalbard."""
-    west = 6.0 * number - 186
-    if south:
-        return shapely.box(west, SOUTH_LIMIT_DEG, west + 6, 0)
-    bands = [(0.0, 56.0, west, west + 6), (64.0, 72.0, west, west + 6)]
-    bands.append((56.0, 64.0, *_NORWAY.get(number, (west, west + 6))))
-    svalbard = _SVALBARD.get(number, (west, west + 6))
-    if svalbard is not None:
-        bands.append((72.0, NORTH_LIMIT_DEG, *svalbard))
-    boxes = [shapely.box(left, low, right, high) for low, high, left, right in bands]
-    return shapely.union_all(boxes)
-
-
-_NORWAY: dict[int, tuple[float, float]] = {31: (0, 3), 32: (3, 12)}
-"""West and east edge between 56 and 64 N, where zone 32 is widened at the cost of zone 31."""
-_SVALBARD: dict[int, tuple[float, float] | None] = {
-    31: (0, 9),
-    32: None,
-    33: (9, 21),
-    34: None,
-    35: (21, 33),
-    36: None,
-    37: (33, 42),
-}
-"""West and east edge north of 72 N, where the even zones of Svalbard do not exist."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def _page(drawn: Image.Image, caption: Caption, metres_per_pixel: float) -> Imag
     page = Image.new("RGB", (width, height), PAPER)
     page.paste(drawn, (MARGIN_PX, HEADER_PX))
     draw = ImageDraw.Draw(page)
-    draw.text((MARGIN_PX, 38), caption.title, INK, _font(54))
+    draw.text((MARGIN_PX, 38), _drawable(caption.title), INK, _font(54))
     first, _, last = caption.period.partition("/")
     days = first if first == last else f"{first} to {last}"
     draw.text((MARGIN_PX, 102), f"Land cover, {days}", SOFT_INK, _font(26))
@@ -185,7 +186,7 @@ def _share(share: float) -> str:
     """A share in percent, honest about the smallest."""
     percent = 100 * share
     if percent == 0:
-        return "–"
+        return "0 %"
     return f"{percent:.0f} %" if percent >= 10 else f"{max(percent, 0.1):.1f} %"
 
 
@@ -215,6 +216,12 @@ def _north(draw: ImageDraw.ImageDraw, top: tuple[int, int]) -> None:
     draw.polygon([(x, y), (x + 14, y + 44), (x, y + 34)], INK)
     draw.polygon([(x, y), (x - 14, y + 44), (x, y + 34)], PAPER, INK)
     draw.text((x, y + 62), "N", INK, _font(24), anchor="mm")
+
+
+def _drawable(text: str) -> str:
+    """Letters that the typeface has; it knows no accents, and would draw boxes."""
+    letters = unicodedata.normalize("NFKD", text)
+    return letters.encode("ascii", "ignore").decode()
 
 
 def _font(size: int) -> Font:
