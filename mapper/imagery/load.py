@@ -176,7 +176,9 @@ def _read_bands(
     def read(band: int) -> None:
         asset = scene.assets[OPTICAL_NAMES[band]]
         raw = read_raster(scene, OPTICAL_NAMES[band], part)
-        if raw is not None:
+        if raw is None:  # a pixel takes all its bands from one scene, or none of them
+            np.copyto(out[band, y, x], 0, where=take[y, x])
+        else:
             linear = (asset.scale, asset.offset)
             write_dn(raw, linear, asset.nodata, take[y, x], out[band, y, x])
 

@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import planetary_computer
 import rasterio
 import rasterio.crs
 import rasterio.vrt
 import rasterio.warp
-import requests
 import tenacity
 from affine import Affine
 from rasterio._err import CPLE_BaseError  # what the warper raises; rasterio has no public name
@@ -33,6 +31,7 @@ from rasterio.windows import Window
 from mapper.errors import SceneError
 from mapper.imagery.resample import MARGIN_PX, doubled_bilinear, doubled_nearest
 from mapper.imagery.scenes import SCL, Scene
+from mapper.imagery.signing import signed
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 
 Raw = npt.NDArray[Any]
@@ -57,11 +56,7 @@ GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_VERSION": "1.1",
 }
-_SIGNERS: dict[str | None, Callable[[str], str]] = {
-    None: str,
-    "planetary-computer": planetary_computer.sign_url,
-}
-_FOR_GOOD = ("404", "no such file", "not recognized", "does not exist", "unknown signing")
+_FOR_GOOD = ("404", "no such file", "not recognized", "does not exist")
 """Words of failures that another attempt cannot mend."""
 _TOUCH_PX = 1e-4
 """Corners this close to a lattice point are on it: transforms are written with rounding."""
@@ -112,7 +107,7 @@ def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
     )
     try:
         return attempts(_read, scene, name, region)
-    except (RasterioError, CPLE_BaseError, OSError, requests.RequestException) as problem:
+    except (RasterioError, CPLE_BaseError, OSError) as problem:
         raise SceneError(
             f"{name} of scene {scene.id} cannot be read ({_cause(problem)}); run again, and if it"
             " fails again check this file in the archive"
@@ -121,7 +116,7 @@ def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
 
 def _read(scene: Scene, name: str, region: Region) -> Raw | None:
     asset = scene.assets[name]
-    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(_SIGNERS[scene.signing](asset.href)) as source:
+    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(signed(asset.href, scene.signing)) as source:
         # Where nobody states one, 0: no digit, no power and no class is ever 0.
         nodata = next(v for v in (asset.nodata, source.nodata, 0.0) if v is not None)
         place = placement(source.transform) if source.crs == _crs(region.zone) else None

@@ -190,6 +190,21 @@ def test_a_pixel_needs_data_in_every_band(small_archive: SmallArchive) -> None:
     assert (composite.optical_looks[20:] == 1).all()
 
 
+def test_a_band_that_lies_elsewhere_never_mixes_two_scenes(small_archive: SmallArchive) -> None:
+    item = small_archive.optical(
+        "a", "2024-06-01T10:00:00Z", digits=flat(2000), with_scl=False, tile="32TLT"
+    )
+    away = small_archive.optical(
+        "z", "2024-05-01T10:00:00Z", digits=flat(9000), corner_m=(420_000, 5_300_040), size_px=32
+    )
+    item["assets"]["B11"] = away["assets"]["B11"]
+    small_archive.optical(
+        "b", "2024-06-01T10:00:20Z", digits=flat(3000), with_scl=False, tile="32TMT"
+    )
+    composite = read_composite(looks_in(small_archive), ALL)
+    assert (composite.optical == 2000).all()
+
+
 def test_without_classification_every_pixel_with_data_is_clear(small_archive: SmallArchive) -> None:
     small_archive.optical("s", "2024-06-01T10:00:00Z", with_scl=False)
     composite = read_composite(looks_in(small_archive), ALL)

@@ -98,7 +98,7 @@ def test_digits_and_decibels_are_those_of_the_originals(
     expected = np.clip(original - offset, 1, None)[:, seen]
     off = np.abs(composite.optical[:, seen] - expected)
     # Rounding, and a thousandth of a pixel of the warper's where snow makes steep edges.
-    assert np.nanpercentile(off, 99.9) < 2
+    assert np.nanpercentile(off, 99.9) < 3
     assert np.nanmax(off) < 6
     assert np.isfinite(composite.radar[:, composite.radar_looks > 0]).all()
 

@@ -1,0 +1,47 @@
+"""Hrefs signed at the moment they are read; signed ones are never stored, logged or shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from planetary_computer.sas import get_token
+
+_BLOB_HOST = ".blob.core.windows.net"
+_TOKEN_RETRIES = 4
+"""The library's own ten, with their doubled waits, would hold a run for seven minutes."""
+_asking = threading.Lock()
+
+
+def signed(href: str, signing: str | None) -> str:
+    """The address to read an asset at.
+
+    Tokens are kept by the library and asked for again shortly before they expire, so a run may
+    last longer than any of them.
+
+    Args:
+        href: as the archive's item has it.
+        signing: who signs, as in `Scene.signing`.
+
+    Raises:
+        OSError: there is no token to be had.
+    """
+    return href if signing is None else _SIGNERS[signing](href)
+
+
+def _by_planetary_computer(href: str) -> str:
+    parts = urlsplit(href)
+    host = parts.hostname or ""
+    if not host.endswith(_BLOB_HOST) or parts.query:
+        return href
+    account, container = host.removesuffix(_BLOB_HOST), parts.path.split("/")[1]
+    with _asking:  # many readers start at once, and one token does for all of them
+        try:
+            token = get_token(account, container, retry_total=_TOKEN_RETRIES)
+        except ValueError as problem:
+            raise OSError(f"the token service for {account} answers no token") from problem
+    return str(token.sign(href).href)
+
+
+_SIGNERS: dict[str, Callable[[str], str]] = {"planetary-computer": _by_planetary_computer}

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import planetary_computer.sas
+import pytest
+from planetary_computer.settings import Settings
+
+from mapper.imagery.archives import KNOWN
+from mapper.imagery.signing import signed
+
+HREF = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/32/T/B02.tif"
+HOUSE = "planetary-computer"
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A token service of our own; the answer to give is a file."""
+    script = Path(__file__).with_name("range_server.py")
+    command = [sys.executable, str(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        monkeypatch.setenv("PC_SDK_SAS_URL", f"http://127.0.0.1:{port}/token")
+        Settings.get.cache_clear()
+        planetary_computer.sas.TOKEN_CACHE.clear()
+        answer = tmp_path / "token" / "sentinel2l2a01" / "sentinel2-l2"
+        answer.parent.mkdir(parents=True)
+        yield answer
+        server.terminate()
+    Settings.get.cache_clear()
+    planetary_computer.sas.TOKEN_CACHE.clear()
+
+
+def token(text: str, expiry: str) -> str:
+    return json.dumps({"token": text, "msft:expiry": expiry})
+
+
+def test_a_token_is_added_and_kept_until_it_expires(tokens: Path) -> None:
+    tokens.write_text(token("sig=one", "2000-01-01T00:00:00Z"))
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=one"
+    tokens.write_text(token("sig=two", "2999-01-01T00:00:00Z"))
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
+    tokens.write_text(token("sig=three", "2999-01-01T00:00:00Z"))
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
+
+
+@pytest.mark.parametrize("answer", ["<html>", "{}", None])
+def test_no_token_is_a_failure_of_reading(tokens: Path, answer: str | None) -> None:
+    if answer is not None:
+        tokens.write_text(answer)
+    with pytest.raises(OSError):
+        signed(HREF, HOUSE)
+
+
+@pytest.mark.parametrize("href", ["/a/B02.tif", "https://x.org/B02.tif", f"{HREF}?sig=own"])
+def test_what_needs_no_token_gets_none(href: str) -> None:
+    assert signed(href, HOUSE) == href
+    assert signed(href, None) == href
+
+
+def test_every_known_archive_can_be_signed_for() -> None:
+    for known in KNOWN.values():
+        assert signed("/a/B02.tif", known.signing) == "/a/B02.tif"
