@@ -13,9 +13,10 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -28,8 +29,15 @@ from mapper.land.countries import countries as all_countries
 from mapper.land.countries import country as country_named
 from mapper.production.recipe import Recipe, Resources
 
+if TYPE_CHECKING:
+    from mapper.dynamicworld.learn import ChipMade
+
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+SIMULATED_BYTES = 10_000_000
+"""What the smallest simulated archive takes; a larger one says itself when the disk is full."""
+CHIP_BYTES = 6_000_000
+"""What one chip of 512 px takes on the disk."""
 BY_SIGNAL = 128
 """A command that a signal ended exits with this plus the signal's number, as shells have it."""
 
@@ -199,6 +207,127 @@ def countries(as_json: bool, debug: bool) -> None:
             click.echo(f"{fact.code}  {fact.alpha2}  {fact.area_km2:>12,.1f}  {fact.name}")
 
 
+@mapper.command()
+@area_options
+@click.option("--period", default=str(SIMULATED_PERIOD), show_default=True)
+@click.option("--out", type=PATH, default=Path("archive"), show_default=True, help="Folder.")
+@click.option("--workers", type=int, help="Processes. [the cores]")
+@debug_option
+def simulate(out: Path, period: str, workers: int | None, debug: bool, **options: Any) -> None:
+    """Make an archive of simulated scenes, with the truth beside them.
+
+    \b
+    Example:
+      mapper simulate --country LIE --out archive
+    """
+    console = Console(stderr=True)
+    click.echo(_simulated(_area(options), Period.parse(period), out, workers, console))
+
+
+@mapper.command()
+@click.option("--simulated", "chips", type=int, default=400, show_default=True, help="Chips.")
+@click.option("--held-out", type=int, default=40, show_default=True, help="Chips to be tried on.")
+@click.option("--chip-size", "chip_px", type=int, default=512, show_default=True, help="Pixels.")
+@click.option("--variant", default="tiny", show_default=True, help="base, small, tiny or micro.")
+@click.option("--steps", type=int, default=2000, show_default=True)
+@click.option("--batch", type=int, default=8, show_default=True, help="Chips per step.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--start", type=PATH, help="Weights to train further.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
+@click.option("--workers", type=int, help="Processes that make chips. [the cores]")
+@click.option("--out", type=PATH, required=True, help="The .safetensors file to make.")
+@debug_option
+def train(
+    chips: int,
+    held_out: int,
+    chip_px: int,
+    variant: str,
+    steps: int,
+    batch: int,
+    seed: int,
+    start: Path | None,
+    device: str,
+    precision: str,
+    workers: int | None,
+    out: Path,
+    debug: bool,
+) -> None:
+    """Train a network on simulated ground; chips and state are kept beside --out.
+
+    \b
+    Example:
+      mapper train --simulated 400 --steps 2000 --out tiny.safetensors
+    """
+    from mapper.dynamicworld.learn import learn, lesson_of, normalisation_in
+    from mapper.inference.precision import resolve_device
+    from mapper.lulcformer import checkpoint
+    from mapper.lulcformer.model import VARIANTS
+    from mapper.lulcformer.training import Event, Stepped, TrainingSettings
+    from mapper.production.progress import Counter
+    from mapper.production.room import require_writable
+
+    if variant not in VARIANTS:
+        raise RequestError(f'variant "{variant}" is unknown; give one of {", ".join(VARIANTS)}')
+    settings = TrainingSettings(
+        variant=replace(VARIANTS[variant], missing_token=True),
+        steps=steps,
+        batch=batch,
+        seed=seed,
+        device=str(resolve_device(device)),
+        precision=precision,
+    )
+    require_writable(out, (chips + held_out) * CHIP_BYTES)
+    console, before = Console(stderr=True), None if start is None else checkpoint.load(start)
+    folders = _chips(out.with_suffix(".chips"), chips, held_out, chip_px, workers, console)
+    lesson = lesson_of(*folders, None if before is None else normalisation_in(before))
+    with Counter(console, "training") as count:
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Stepped):
+                count(event.step, event.of, f", loss {event.loss:.3f}")
+
+        trained = learn(
+            lesson,
+            settings,
+            variant,
+            tell,
+            out.with_suffix(".state"),
+            before,
+        )
+    checkpoint.save(trained, out, half=True)
+    click.echo("\n".join(f"{name}: {value}" for name, value in trained.facts.items()))
+
+
+def _chips(
+    folder: Path, chips: int, held_out: int, chip_px: int, workers: int | None, console: Console
+) -> tuple[Path, Path]:
+    """Folders of training chips and of held-out ones; those that are there already are kept."""
+    from mapper.dynamicworld.learn import VALIDATION_SEED, make_simulated_chips
+    from mapper.production.progress import Counter
+    from mapper.simulated.spectra import Places
+
+    training, validation = folder / "training", folder / "held out"
+    for part, first, number, places in (
+        (training, 0, chips, Places.TRAINING),
+        (validation, VALIDATION_SEED, held_out, Places.HELD_OUT),
+    ):
+        with Counter(console, f"making chips, {part.name}") as count:
+            make_simulated_chips(
+                part,
+                range(first, first + number),
+                places,
+                chip_px=chip_px,
+                processes=workers or os.cpu_count() or 1,
+                on_event=partial(_count_chip, count),
+            )
+    return training, validation
+
+
+def _count_chip(count: Callable[[int, int], None], event: ChipMade) -> None:
+    count(event.done, event.of)
+
+
 def _request(
     options: Mapping[str, Any], out: Path, console: Console
 ) -> tuple[Area, Recipe, Resources]:
@@ -207,7 +336,31 @@ def _request(
     flags = {key: value for key, value in options.items() if key in known}
     recipe, resources = settings(options["recipe_file"], os.environ, flags)
     area = _area(options)
+    if recipe.archive == SIMULATED:
+        folder = out / SIMULATED / f"{area.name}_{recipe.period.start}_{recipe.period.end}"
+        index = _simulated(area, recipe.period, folder, resources.workers, console)
+        recipe = replace(recipe, archive=str(index))
     return area, recipe, resources
+
+
+def _simulated(
+    area: Area, period: Period, folder: Path, workers: int | None, console: Console
+) -> Path:
+    """The index of the simulated archive in a folder, made where it is not there yet."""
+    from mapper.production.progress import Counter
+    from mapper.production.room import require_writable
+    from mapper.simulated.archive import simulate as make_archive
+
+    require_writable(folder, SIMULATED_BYTES)
+    with Counter(console, f"simulating scenes of {area.title}") as count:
+        return make_archive(
+            area.geometry,
+            area.title,
+            (period.start, period.end),
+            folder,
+            workers=workers or os.cpu_count() or 1,
+            on_event=lambda event: count(event.done, event.total),
+        )
 
 
 def _area(options: Mapping[str, Any]) -> Area:

@@ -1,4 +1,4 @@
-"""Readers of a run's events: a bar on a terminal, plain lines elsewhere."""
+"""Readers of progress: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -94,6 +94,45 @@ class Bar:
         trace: TracebackType | None,
     ) -> None:
         self.progress.stop()
+
+
+class Counter:
+    """Counted steps of one piece of work: a bar on a terminal, a line per tenth elsewhere."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.console = console
+        self.title = title
+        self.tenth = -1
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """So many of so many steps are done."""
+        self.bar.update(self.task, completed=done, total=total, description=self.title + note)
+        tenth = 10 * done // max(total, 1)
+        if tenth > self.tenth and not self.console.is_terminal:
+            line = f"{self.title} {done}/{total}{note}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.tenth = max(tenth, self.tenth)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
 
 
 def progress_on(console: Console) -> Bar | PlainLines:
