@@ -20,6 +20,7 @@ from mapper.imagery.clouds import DEFAULT_DILATION_PX, clear_mask
 from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
+from mapper.simulated.ground import DRY, RELIEF, RIVERS, ground
 from mapper.simulated.landscape import grown
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
 from mapper.simulated.painting import MARGIN_PX, Surface, surface
@@ -58,6 +59,9 @@ _LAND: tuple[tuple[Box, float], ...] = (
 """Boxes that hold most of the land, and how often a chip comes from each."""
 _MOUNTAIN_SHARE = 0.22
 """Chips drawn along the great ranges: most of the snow and rock is there, on 3 % of the land."""
+_WET_SHARE = 0.25
+_TRIED = 5
+"""This share of the chips is the wettest of so many: marsh and lakes are rare and worth seeing."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _FRAME_PX = 6
@@ -94,6 +98,9 @@ def simulated_chip(
     """
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
+    if random.random() < _WET_SHARE:
+        others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
+        spot = max(others, key=_wetness)
     looks = int(random.integers(2, 6)), int(random.integers(2, 9))
     return chip_at(spot, int(random.integers(2**31)), looks, places)
 
@@ -144,15 +151,28 @@ def _spot(random: np.random.Generator, excluded: Sequence[Box], chip_px: int) ->
     shares = np.array([share for _, share in _LAND])
     while True:
         if random.random() < _MOUNTAIN_SHARE:
-            belt, share = RANGES[int(random.integers(len(RANGES)))], random.random()
+            relief = np.array([belt.amount for belt in RANGES]) ** 1.5
+            belt = RANGES[int(random.choice(len(RANGES), p=relief / relief.sum()))]
+            share = random.random()
             lon, lat = (a + share * (b - a) for a, b in zip(belt.start, belt.end, strict=True))
-            lon, lat = lon + random.normal(0, 0.4), lat + random.normal(0, 0.3)
+            lon, lat = lon + random.normal(0, 0.3), lat + random.normal(0, 0.25)
         else:
             west, south, east, north = _LAND[random.choice(len(shares), p=shares / shares.sum())][0]
             lon, lat = random.uniform(west, east), random.uniform(south, north)
         first = date(_YEAR, 1, 1) + timedelta(days=_first_day(random, lat))
         if not any(w <= lon <= e and s <= lat <= n for w, s, e, n in excluded):
             return spot_at(lon, lat, first, chip_px)
+
+
+def _wetness(spot: Spot) -> float:
+    """How much water a place is likely to have: slow fields at the chip's middle."""
+    region = spot.region
+    middle = Region(
+        region.zone, region.left + region.width // 2, region.top + region.height // 2, 1, 1
+    )
+    slow = ground(middle).slow[:, 0, 0]
+    steep = float(slow[RELIEF]) / 400
+    return float(slow[RIVERS]) - 3 * float(slow[DRY]) - min(steep, 3.0)
 
 
 def _first_day(random: np.random.Generator, lat: float) -> int:

@@ -42,6 +42,8 @@ _FRAME_SNAP_PX = 512
 _S2A_ORBIT, _S2B_ORBIT, _S1A_ORBIT = 46_000, 37_000, 53_000
 """Absolute orbits of the satellites around 2024; only their looks matter."""
 _SEED = 31_000
+_A_DAY = timedelta(days=1)
+"""A scene may be sensed on the day before or after its satellite crosses the equator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,14 @@ class Group:
     ground: BaseGeometry
     """What of it is needed, in lattice pixels."""
     optical: tuple[OpticalPass, ...]
+    """In order of time; empty in a group of radar scenes."""
     radar: tuple[RadarPass, ...]
+    """In order of time; empty in a group of optical scenes, and both in the truth's."""
+
+    @property
+    def scenes(self) -> tuple[OpticalPass | RadarPass, ...]:
+        """All of them."""
+        return (*self.optical, *self.radar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +107,7 @@ class RadarPass:
         return SENTINEL_1_ASCENDING if self.ascending else SENTINEL_1_DESCENDING
 
 
-def groups_over(
-    needed: dict[Zone, BaseGeometry], first: date, last: date
-) -> list[Group]:
+def groups_over(needed: dict[Zone, BaseGeometry], first: date, last: date) -> list[Group]:
     """Every group with a scene that shows some of the needed ground, in a fixed order."""
     found = [group for zone in zones_near(needed) for group in _optical(zone, needed, first, last)]
     return found + _radar(needed, first, last)
@@ -112,9 +119,7 @@ def seen_by(track: Track, orbit: int, lonlat: npt.NDArray[np.float64]) -> npt.ND
     return np.abs(across) < 1
 
 
-def _optical(
-    zone: Zone, needed: dict[Zone, BaseGeometry], first: date, last: date
-) -> list[Group]:
+def _optical(zone: Zone, needed: dict[Zone, BaseGeometry], first: date, last: date) -> list[Group]:
     """The tiles of one zone that show needed ground, with their scenes."""
     groups = []
     ground = ground_in(zone, needed)
@@ -126,11 +131,12 @@ def _optical(
         if not len(points) or not in_strip(tile.region):
             continue
         lonlat = lonlat_of(zone, points)
-        passes = [
+        scenes = (
             _optical_pass(tile, orbit, number, time)
             for orbit in orbits_over(SENTINEL_2, lonlat[:, 0], lonlat[:, 1])
-            for number, time in SENTINEL_2.passes(orbit, first, last)
-        ]
+            for number, time in SENTINEL_2.passes(orbit, first - _A_DAY, last + _A_DAY)
+        )
+        passes = [scene for scene in scenes if first <= scene.time.date() <= last]
         if passes:
             ordered = tuple(sorted(passes, key=lambda p: (p.time, p.id)))
             groups.append(Group(tile.name, tile.region, own, ordered, ()))
@@ -173,11 +179,13 @@ def _radar(needed: dict[Zone, BaseGeometry], first: date, last: date) -> list[Gr
     groups = []
     for track in (SENTINEL_1_DESCENDING, SENTINEL_1_ASCENDING):
         for orbit in orbits_over(track, lonlat[:, 0], lonlat[:, 1]):
-            passes = list(track.passes(orbit, first, last))
+            passes = list(track.passes(orbit, first - _A_DAY, last + _A_DAY))
             across, along = track.place(orbit, lonlat[:, 0], lonlat[:, 1])
             frames = np.unique(np.floor(along[np.abs(across) < 1] / FRAME_DEG).astype(int))
-            for frame in frames if passes else ():
-                group = _frame(track, orbit, int(frame), passes, needed)
+            for frame in frames:
+                scenes = [_radar_pass(track, orbit, int(frame), n, time) for n, time in passes]
+                inside = tuple(s for s in scenes if first <= s.time.date() <= last)
+                group = _frame(track, orbit, int(frame), inside, needed) if inside else None
                 groups += [group] if group else []
     return groups
 
@@ -186,7 +194,7 @@ def _frame(
     track: Track,
     orbit: int,
     frame: int,
-    passes: list[tuple[int, datetime]],
+    scenes: tuple[RadarPass, ...],
     needed: dict[Zone, BaseGeometry],
 ) -> Group | None:
     """The scenes of one frame, on the grid of the zone its middle lies in."""
@@ -196,7 +204,6 @@ def _frame(
     ground = shapely.intersection(ground_in(zone, needed), box_of(region))
     if ground.is_empty or not ground.area:
         return None
-    scenes = tuple(_radar_pass(track, orbit, frame, number, time) for number, time in passes)
     name = f"{orbit:03d}-{'A' if track.ascending else 'D'}-{frame}"
     return Group(name, region, ground, (), scenes)
 
@@ -215,9 +222,7 @@ def _frame_region(track: Track, orbit: int, frame: int, zone: Zone) -> Region:
     return Region(zone, left, top, right - left, bottom - top)
 
 
-def _radar_pass(
-    track: Track, orbit: int, frame: int, number: int, crossing: datetime
-) -> RadarPass:
+def _radar_pass(track: Track, orbit: int, frame: int, number: int, crossing: datetime) -> RadarPass:
     """One scene of a frame."""
     start = crossing + timedelta(minutes=track.minutes_to((frame + 0.5) * FRAME_DEG))
     absolute = _S1A_ORBIT + (number * 175) % 9000 + orbit
@@ -245,4 +250,4 @@ def sample(ground: BaseGeometry) -> npt.NDArray[np.float64]:
     rows = np.arange(math.ceil(top / SAMPLE_PX), math.floor(bottom / SAMPLE_PX) + 1)
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2) * float(SAMPLE_PX)
     inside = shapely.contains_xy(ground, grid[:, 0], grid[:, 1])
-    return grid[inside]
+    return np.asarray(grid[inside])

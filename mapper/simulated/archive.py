@@ -199,7 +199,10 @@ def _painted(
         return
     try:
         waiting = iter(blocks)
-        running = {pool.submit(paint, group, place) for place, _ in zip(waiting, range(_IN_FLIGHT), strict=False)}
+        running = {
+            pool.submit(paint, group, place)
+            for place, _ in zip(waiting, range(_IN_FLIGHT), strict=False)
+        }
         while running:
             for future in as_completed(running):
                 running.discard(future)

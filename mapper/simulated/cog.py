@@ -124,9 +124,7 @@ Entry = tuple[int, int, tuple[float, ...] | bytes]
 """A TIFF tag: number, type, values."""
 
 
-def _directory(
-    raster: Raster, level: Level, offsets: Mapping[Place, int]
-) -> list[Entry]:
+def _directory(raster: Raster, level: Level, offsets: Mapping[Place, int]) -> list[Entry]:
     """The tags of one level, in order of their numbers."""
     width, height = -(-raster.width // level.factor), -(-raster.height // level.factor)
     across, down = -(-width // raster.block_px), -(-height // raster.block_px)

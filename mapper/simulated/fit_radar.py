@@ -37,7 +37,7 @@ def with_radar(pieces: Pieces, pixels: Path) -> Pieces:
             knows the level of classes that the pieces do not.
     """
     mean = pieces.mean.copy()
-    seen: npt.NDArray[np.bool_] = np.isfinite(mean[:, :, OPTICAL_COUNT:]).all(axis=(1, 2))
+    seen = np.asarray(np.isfinite(mean[:, :, OPTICAL_COUNT:]).all(axis=(1, 2)))
     draws = np.random.default_rng(SEED).standard_normal((len(mean), 2))
     known = np.load(pixels)
     for code in range(CLASS_COUNT):

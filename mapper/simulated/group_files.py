@@ -57,12 +57,12 @@ class GroupFiles:
     @staticmethod
     def finished(group: Group, out_dir: Path) -> list[Item] | None:
         """The items of a group written before; None where something is missing."""
-        if not group.optical and not group.radar:
+        if not group.scenes:
             return [] if _truth_path(group, out_dir).exists() else None
         try:
             return [
                 json.loads((_folder(group, scene.id, out_dir) / _ITEM).read_text(encoding="utf-8"))
-                for scene in (*group.optical, *group.radar)
+                for scene in group.scenes
                 if not (_folder(group, scene.id, out_dir) / _EMPTY).exists()
             ]
         except (OSError, ValueError):
@@ -81,11 +81,11 @@ class GroupFiles:
 
     def write(self) -> list[Item]:
         """Writes the files of every scene with pixels, each scene's item last; the items."""
-        if not self._group.optical and not self._group.radar:
+        if not self._group.scenes:
             self._raster(Key(TRUTH, TRUTH), _truth_path(self._group, self._out))
             return []
         items = []
-        for scene in (*self._group.optical, *self._group.radar):
+        for scene in self._group.scenes:
             folder = _folder(self._group, scene.id, self._out)
             folder.mkdir(parents=True, exist_ok=True)
             if scene.id not in self._seen:

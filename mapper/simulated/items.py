@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import shapely
+from shapely import affinity
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
@@ -86,7 +88,9 @@ def optical_item(
         **_grid(group.region, 20),
         "roles": ["data"],
     }
-    return _item(scene.id, OPTICAL_COLLECTION, _OPTICAL_SCHEMAS, group, footprint, properties, assets)
+    return _item(
+        scene.id, OPTICAL_COLLECTION, _OPTICAL_SCHEMAS, group, footprint, properties, assets
+    )
 
 
 def radar_item(
@@ -192,7 +196,7 @@ def _lonlat(footprint: BaseGeometry, region: Region) -> BaseGeometry:
     dense = shapely.segmentize(coarse, 2000)
     middle = region.zone.number * 6 - 183
 
-    def project(pixels: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
+    def project(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         lonlat = lonlat_of(region.zone, pixels)
         lonlat[:, 0] = (lonlat[:, 0] - middle + 180) % 360 - 180 + middle
         return np.round(lonlat, _DIGITS)
@@ -201,7 +205,7 @@ def _lonlat(footprint: BaseGeometry, region: Region) -> BaseGeometry:
     west = shapely.intersection(ground, shapely.box(-180, -90, 180, 90))
     parts = [west]
     for shift in (-360, 360):
-        beyond = shapely.transform(ground, lambda xy, s=shift: xy + (s, 0))
+        beyond = affinity.translate(ground, xoff=shift)
         parts.append(shapely.intersection(beyond, shapely.box(-180, -90, 180, 90)))
     polygons = [
         p

@@ -69,9 +69,7 @@ def _moved(shape: BaseGeometry, home: Zone, zone: Zone) -> BaseGeometry:
     move = pyproj.Transformer.from_crs(home.epsg, zone.epsg, always_xy=True)
 
     def project(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        east, north = move.transform(
-            pixels[:, 0] * PIXEL_M, LATTICE_TOP_M - pixels[:, 1] * PIXEL_M
-        )
+        east, north = move.transform(pixels[:, 0] * PIXEL_M, LATTICE_TOP_M - pixels[:, 1] * PIXEL_M)
         return np.column_stack([east, LATTICE_TOP_M - north]) / PIXEL_M
 
     return shapely.make_valid(shapely.transform(shapely.segmentize(shape, _EDGE_PX), project))

@@ -44,9 +44,8 @@ class Track:
     crossing_time: datetime
     """A time at which it did."""
     half_swath_km: float
-    every: tuple[int, ...]
-    """Which passes of each orbit are simulated: numbers of repeats, modulo `every_of`."""
-    every_of: int
+    every: int
+    """One pass in so many is simulated: enough to see the ground, few enough to keep."""
     repeat_days: int
     """Days between passes on one relative orbit, all satellites together."""
 
@@ -88,7 +87,7 @@ class Track:
         step = timedelta(days=self.repeat_days)
         number = -((start - datetime(first.year, first.month, first.day, tzinfo=UTC)) // step)
         while (time := start + number * step).date() <= last:
-            if (number + orbit) % self.every_of in self.every and time.date() >= first:
+            if (number + orbit) % self.every == 0 and time.date() >= first:
                 yield number, time
             number += 1
 
@@ -130,11 +129,10 @@ SENTINEL_2 = Track(
     reference=43,
     crossing_time=datetime(2019, 6, 29, 21, 43, tzinfo=UTC),
     half_swath_km=145.0,
-    every=(0, 3),
-    every_of=8,
+    every=5,
     repeat_days=5,
 )
-"""Even passes are Sentinel-2B's, odd ones Sentinel-2A's; every 15 or 25 days one is simulated."""
+"""Even passes are Sentinel-2B's, odd ones Sentinel-2A's; every 25 days one is simulated."""
 SENTINEL_1_DESCENDING = Track(
     mission="sentinel-1",
     ascending=False,
@@ -146,8 +144,7 @@ SENTINEL_1_DESCENDING = Track(
     reference=51,
     crossing_time=datetime(2024, 4, 19, 5, 7, tzinfo=UTC),
     half_swath_km=125.0,
-    every=(0,),
-    every_of=2,
+    every=2,
     repeat_days=12,
 )
 SENTINEL_1_ASCENDING = Track(
@@ -161,8 +158,7 @@ SENTINEL_1_ASCENDING = Track(
     reference=51,
     crossing_time=datetime(2024, 4, 19, 4, 18, tzinfo=UTC),
     half_swath_km=125.0,
-    every=(0,),
-    every_of=2,
+    every=2,
     repeat_days=12,
 )
 TRACKS = (SENTINEL_2, SENTINEL_1_DESCENDING, SENTINEL_1_ASCENDING)

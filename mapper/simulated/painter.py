@@ -105,7 +105,7 @@ def paint(group: Group, place: tuple[int, int]) -> Painted:
     region = _filled_region(group, place, cells)
     needed = _enlarged(cells, group, place, region)
     out = Painted(place, {}, {}, {})
-    if not group.optical and not group.radar:
+    if not group.scenes:
         truth = np.where(needed, landscape(region).truth, NODATA).astype(np.uint8)
         _add(out, group, Key(TRUTH, TRUTH), truth, region)
         return out
@@ -192,9 +192,7 @@ def _cells(group: Group, place: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return burnt.astype(np.bool_)
 
 
-def _filled_region(
-    group: Group, place: tuple[int, int], cells: npt.NDArray[np.bool_]
-) -> Region:
+def _filled_region(group: Group, place: tuple[int, int], cells: npt.NDArray[np.bool_]) -> Region:
     """The smallest rectangle of a block that holds its needed cells, inside the grid."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     top = group.region.top + place[0] * BLOCK_PX + int(rows[0]) * CELL_PX
@@ -223,4 +221,4 @@ def _by_cell(
     left = region.left - group.region.left - place[1] * BLOCK_PX
     block[top : top + region.height, left : left + region.width] = seen
     count = BLOCK_PX // CELL_PX
-    return block.reshape(count, CELL_PX, count, CELL_PX).any(axis=(1, 3))
+    return np.asarray(block.reshape(count, CELL_PX, count, CELL_PX).any(axis=(1, 3)))
