@@ -34,7 +34,17 @@ UNITS_PER_DEGREE = 20_000
 _INDEX_READ = 65_536  # bytes; the index takes about 5 kB, read in one go
 
 # Literal context of 3 bits and no position bits suit varints: 8 % smaller than the presets' own.
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0}]
+# The largest country is under 4 MiB of varints; a larger window would only cost readers memory.
+_FILTERS = [
+    {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 9 | lzma.PRESET_EXTREME,
+        "dict_size": 1 << 22,
+        "lc": 3,
+        "lp": 0,
+        "pb": 0,
+    }
+]
 
 
 class Place(NamedTuple):
