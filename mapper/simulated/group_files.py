@@ -13,7 +13,6 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from mapper.simulated.acquisitions import Group, OpticalPass, RadarPass
-from mapper.simulated.cog import Level, Place, Raster, compressed, write_cog
 from mapper.simulated.ground import positions
 from mapper.simulated.items import (
     OPTICAL_COLLECTION,
@@ -33,6 +32,7 @@ from mapper.simulated.painter import (
     raster_of,
 )
 from mapper.simulated.sky import CIRRUS_OPACITY, HIGH_OPACITY, MEDIUM_OPACITY, Sky, opacities
+from mapper.simulated.sparse_cog import Level, Place, Raster, compressed, write_cog
 
 _WEATHER_STEP_PX = 64
 """Spacing of the points at which a whole tile's cloud is counted."""

@@ -18,12 +18,13 @@ from mapper.imagery.bands import OPTICAL_BANDS
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region
 from mapper.land.legend import LEGEND, NODATA
 from mapper.simulated.acquisitions import FRAME_DEG, Group, OpticalPass, RadarPass
-from mapper.simulated.cog import Raster, compressed
+from mapper.simulated.ground import Ground, ground
 from mapper.simulated.items import NOTE
 from mapper.simulated.landscape import landscape
 from mapper.simulated.looks import COARSE, FINE, RADAR_NODATA, Beam, optical_look, radar_look
 from mapper.simulated.orbits import SENTINEL_2
 from mapper.simulated.painting import Surface, surface
+from mapper.simulated.sparse_cog import Raster, compressed
 from mapper.simulated.spectra import Places
 
 BLOCK_PX = 512
@@ -109,53 +110,43 @@ def paint(group: Group, place: tuple[int, int]) -> Painted:
         truth = np.where(needed, landscape(region).truth, NODATA).astype(np.uint8)
         _add(out, group, Key(TRUTH, TRUTH), truth, region)
         return out
+    at = ground(region)
+    across = {scene.id: _across(scene, at, needed) for scene in group.scenes}
+    visible = [scene for scene in group.scenes if np.isfinite(across[scene.id]).any()]
+    if not visible:
+        return out
     painted = surface(region, Places.TRAINING)
-    for scene in group.optical:
-        _add_optical(out, group, scene, painted, needed)
-    for radar in group.radar:
-        _add_radar(out, group, radar, painted, needed)
+    for scene in visible:
+        out.seen[scene.id] = _by_cell(np.isfinite(across[scene.id]), group, place, region)
+        for asset, pixels in _look(scene, painted, across[scene.id]).items():
+            _add(out, group, Key(scene.id, asset), pixels, region)
     return out
 
 
-def _add_optical(
-    out: Painted,
-    group: Group,
-    scene: OpticalPass,
-    painted: Surface,
-    needed: npt.NDArray[np.bool_],
-) -> None:
-    at = painted.landscape.ground.cut(painted.region)
-    across, _ = SENTINEL_2.place(scene.orbit, at.lon, at.lat)
-    seen = needed & (np.abs(across) < 1)
-    day = scene.time.timetuple().tm_yday
-    look = optical_look(painted, scene.sky, day, scene.offset_dn, seen)
-    for number, band in enumerate(FINE):
-        key = Key(scene.id, OPTICAL_BANDS[band].name)
-        _add(out, group, key, look.fine[number], painted.region)
-    for number, band in enumerate(COARSE):
-        key = Key(scene.id, OPTICAL_BANDS[band].name)
-        _add(out, group, key, look.coarse[number], painted.region)
-    _add(out, group, Key(scene.id, "SCL"), look.classes, painted.region)
-    out.seen[scene.id] = _by_cell(seen, group, out.place, painted.region)
+def _across(
+    scene: OpticalPass | RadarPass, at: Ground, needed: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """(y, x) place across a scene's swath, -1 to 1; NaN where it does not see or nobody asks."""
+    track = scene.track if isinstance(scene, RadarPass) else SENTINEL_2
+    across, along = track.place(scene.orbit, at.lon, at.lat)
+    inside = needed & (np.abs(across) < 1)
+    if isinstance(scene, RadarPass):
+        inside &= np.floor(along / FRAME_DEG) == scene.frame
+    return np.where(inside, across, np.nan).astype(np.float32)
 
 
-def _add_radar(
-    out: Painted,
-    group: Group,
-    scene: RadarPass,
-    painted: Surface,
-    needed: npt.NDArray[np.bool_],
-) -> None:
-    at = painted.landscape.ground.cut(painted.region)
-    across, along = scene.track.place(scene.orbit, at.lon, at.lat)
-    inside = needed & (np.abs(across) < 1) & (np.floor(along / FRAME_DEG) == scene.frame)
+def _look(
+    scene: OpticalPass | RadarPass, painted: Surface, across: npt.NDArray[np.float32]
+) -> dict[str, Array]:
+    """The pixels of every asset of a scene."""
     day = scene.time.timetuple().tm_yday
-    beam = Beam(scene.seed, scene.ascending)
-    place = np.where(inside, across, np.nan).astype(np.float32)
-    power = radar_look(painted, beam, day, place)
-    for number, asset in enumerate(("vv", "vh")):
-        _add(out, group, Key(scene.id, asset), power[number], painted.region)
-    out.seen[scene.id] = _by_cell(inside, group, out.place, painted.region)
+    if isinstance(scene, RadarPass):
+        vv, vh = radar_look(painted, Beam(scene.seed, scene.ascending), day, across)
+        return {"vv": vv, "vh": vh}
+    look = optical_look(painted, scene.sky, day, scene.offset_dn, np.isfinite(across))
+    fine = {OPTICAL_BANDS[band].name: look.fine[n] for n, band in enumerate(FINE)}
+    coarse = {OPTICAL_BANDS[band].name: look.coarse[n] for n, band in enumerate(COARSE)}
+    return {**fine, **coarse, "SCL": look.classes}
 
 
 def _add(out: Painted, group: Group, key: Key, pixels: Array, region: Region) -> None:

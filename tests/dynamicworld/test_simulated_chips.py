@@ -1,0 +1,63 @@
+"""Simulated chips: from a seed alone, kept away from the ground that weights are tested on."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from mapper.dynamicworld.simulated_chips import (
+    TEST_BOXES,
+    chip_at,
+    simulated_chip,
+    spot_at,
+)
+from mapper.simulated.landscape import landscape
+from mapper.simulated.spectra import Places
+
+SIDE = 64
+
+
+def test_a_chip_follows_from_its_seed() -> None:
+    one, two = (simulated_chip(7, chip_px=SIDE) for _ in range(2))
+    for name in ("optical", "radar", "label"):
+        assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True)
+    assert one.place == two.place != simulated_chip(8, chip_px=SIDE).place
+    assert one.simulated and "simulated" in one.source
+
+
+def test_chips_are_whole_and_varied() -> None:
+    chips = [simulated_chip(seed, chip_px=SIDE) for seed in range(12)]
+    for chip in chips:
+        assert chip.optical.shape == (10, SIDE, SIDE) and chip.radar.shape == (2, SIDE, SIDE)
+        assert (chip.label <= 8).all() and np.isfinite(chip.radar).all()
+        seen = (chip.optical > 0).all(axis=0)
+        assert np.array_equal(seen, (chip.optical > 0).any(axis=0))
+    assert len({chip.optical_looks for chip in chips}) > 2
+    assert len({chip.radar_looks for chip in chips}) > 2
+    assert np.ptp([chip.lat for chip in chips]) > 40
+    assert len({chip.period for chip in chips}) > 8
+
+
+def test_no_chip_comes_from_the_ground_that_is_tested_on() -> None:
+    chips = [simulated_chip(seed, chip_px=8) for seed in range(60)]
+    for west, south, east, north in TEST_BOXES:
+        assert not any(west <= c.lon <= east and south <= c.lat <= north for c in chips)
+    only_north = [simulated_chip(s, chip_px=8, excluded=[(-180, -90, 180, 0)]) for s in range(20)]
+    assert min(chip.lat for chip in only_north) >= 0
+
+
+@pytest.mark.parametrize("places", list(Places))
+def test_labels_are_the_truth_of_the_place_whoever_paints_it(places: Places) -> None:
+    spot = spot_at(9.52, 47.16, date(2024, 6, 1), SIDE)
+    chip = chip_at(spot, 3, (3, 3), places)
+    assert np.array_equal(chip.label, landscape(spot.region).truth)
+    assert chip.lon == 9.52 and (chip.optical > 0).mean() > 0.4
+
+
+def test_kept_apart_places_paint_other_pixels() -> None:
+    spot = spot_at(9.52, 47.16, date(2024, 6, 1), SIDE)
+    one, two = (chip_at(spot, 3, (3, 3), p) for p in (Places.TRAINING, Places.HELD_OUT))
+    both = (one.optical[0] > 0) & (two.optical[0] > 0)
+    assert np.abs(one.optical[:, both].astype(int) - two.optical[:, both]).mean() > 50

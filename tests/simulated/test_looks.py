@@ -1,0 +1,102 @@
+"""What the instruments see: by place, at their own resolutions, with the noise they have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ground_samples import FIJI, PLAIN, VALLEY, shifted
+
+from mapper.land.grid import Region
+from mapper.simulated.looks import (
+    EQUIVALENT_LOOKS,
+    FINE,
+    RADAR_NODATA,
+    SPECKLE,
+    Beam,
+    optical_look,
+    radar_look,
+)
+from mapper.simulated.painting import surface
+from mapper.simulated.sky import Sky
+
+CLEAR = Sky(71, 0.0, 1500.0, 0.004, 1.0, 35.0, 150.0)
+CLOUDY = replace(CLEAR, cover=0.6)
+
+
+@pytest.mark.parametrize("region", [VALLEY, PLAIN, FIJI])
+def test_overlapping_regions_see_the_same_pixels(region: Region) -> None:
+    other = shifted(region, 22, 30)
+    shared = region.intersection(other)
+    assert shared is not None
+    one, two = surface(region), surface(other)
+    mine, theirs = shared.slices_in(region), shared.slices_in(other)
+    looks = [optical_look(painted, CLOUDY, 200) for painted in (one, two)]
+    assert np.array_equal(looks[0].fine[:, *mine], looks[1].fine[:, *theirs])
+    half = [tuple(slice(s.start // 2, s.stop // 2) for s in part) for part in (mine, theirs)]
+    assert np.array_equal(looks[0].coarse[:, *half[0]], looks[1].coarse[:, *half[1]])
+    assert np.array_equal(looks[0].classes[half[0]], looks[1].classes[half[1]])
+    powers = [radar_look(painted, Beam(5, True), 200) for painted in (one, two)]
+    assert np.array_equal(powers[0][:, *mine], powers[1][:, *theirs])
+
+
+def test_a_region_of_broken_20_m_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="whole 20 m pixels"):
+        surface(shifted(PLAIN, 1, 0))
+
+
+def test_newer_baselines_add_a_thousand_to_every_number() -> None:
+    painted = surface(PLAIN)
+    plain, shifted_by = optical_look(painted, CLEAR, 200), optical_look(painted, CLEAR, 200, 1000)
+    assert (shifted_by.fine - plain.fine == 1000).all()
+    assert (shifted_by.coarse - plain.coarse == 1000).all()
+
+
+def test_outside_the_swath_there_is_nothing() -> None:
+    seen = np.ones(PLAIN.shape, np.bool_)
+    seen[:, 41:] = False
+    look = optical_look(surface(PLAIN), CLEAR, 200, 1000, seen)
+    assert (look.fine[:, seen] > 0).all() and not look.fine[:, ~seen].any()
+    assert (look.coarse[:, :, :20] > 0).all() and not look.coarse[:, :, 20:].any()
+    assert not look.classes[:, 20:].any() and look.classes[:, :20].all()
+    across = np.where(seen, 0, np.nan).astype(np.float32)
+    power = radar_look(surface(PLAIN), Beam(5, True), 200, across)
+    assert (power[:, seen] > 0).all() and (power[:, ~seen] == RADAR_NODATA).all()
+
+
+def test_clouds_are_bright_and_mostly_found() -> None:
+    painted = surface(VALLEY)
+    under = optical_look(painted, replace(CLEAR, cover=0.995), 200)
+    clear = optical_look(painted, CLEAR, 200)
+    assert np.median(under.fine[0]) > 4000 > 2000 > np.median(clear.fine[0])
+    assert np.isin(under.classes, (8, 9, 10)).mean() > 0.9
+    assert not np.isin(clear.classes, (3, 8, 9, 10)).any()
+
+
+def test_red_of_forest_is_darker_than_its_infrared() -> None:
+    painted = surface(VALLEY)
+    forest = painted.landscape.truth[4:-4, 4:-4] == 1
+    look = optical_look(painted, CLEAR, 200)
+    red, infrared = (look.fine[FINE.index(band)][forest] for band in (2, 6))
+    assert np.median(infrared) > 3 * np.median(red)
+
+
+def test_speckle_has_the_looks_that_the_item_states() -> None:
+    assert abs(SPECKLE.mean() - 1) < 1e-6
+    assert abs(1 / SPECKLE.var() - EQUIVALENT_LOOKS) < 0.1
+    painted = surface(PLAIN)
+    first, second = (radar_look(painted, Beam(seed, True), 200)[0] for seed in (1, 2))
+    ratio = np.log(first / second)
+    # The log of a gamma variate of shape 4.4 has variance 0.2546 (its trigamma function).
+    assert abs(ratio.var() / 2 - 0.2546) < 0.02
+
+
+def test_light_falls_on_slopes_that_face_the_sun() -> None:
+    painted = surface(VALLEY)
+    steep = painted.landscape.terrain.east_rise[4:-4, 4:-4]
+    morning = optical_look(painted, replace(CLEAR, sun_azimuth_deg=90.0), 200).fine[3]
+    evening = optical_look(painted, replace(CLEAR, sun_azimuth_deg=270.0), 200).fine[3]
+    change = np.log(morning / evening)
+    assert np.abs(steep).max() > 0.1
+    assert np.corrcoef(change.ravel(), -steep.ravel())[0, 1] > 0.7
