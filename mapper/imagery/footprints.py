@@ -16,6 +16,11 @@ _METRES_PER_DEGREE = 110_574
 """Shortest degree of latitude (at the equator, WGS 84): dividing by it never falls short."""
 _STEPS_PER_EDGE = 20
 """Points along each edge of a grid before it is projected; enough for 300 km edges to bend."""
+_COARSENESS = 0.3
+"""Share of the distance by which an outline may be simplified before it is widened, and is widened
+in addition."""
+_CIRCLE_MARGIN = 1.02
+"""A circle drawn with 32 edges lies inside the true one by less than this."""
 _WORLD = shapely.box(-180, -90, 180, 90)
 _Points = npt.NDArray[np.float64]
 
@@ -26,9 +31,10 @@ def split_at_180(geometry: BaseGeometry) -> BaseGeometry:
     A ring that jumps from 179 to -179 is taken to cross there, since no scene and no tile is
     wider than half the globe.
     """
+    west, _, east, _ = shapely.bounds(shapely.get_parts(geometry)).T
+    if np.all((west >= -180) & (east <= 180) & (east - west <= 180)):
+        return _valid(geometry)
     parts = [_unwrapped(part) for part in shapely.get_parts(geometry)]
-    if all(part.bounds[0] >= -180 and part.bounds[2] <= 180 for part in parts):
-        return _valid(shapely.union_all(parts) if len(parts) > 1 else parts[0])
     turns = [_shifted(part, turn) for part in parts for turn in (-360.0, 0.0, 360.0)]
     return _valid(shapely.union_all([turn.intersection(_WORLD) for turn in turns]))
 
@@ -43,16 +49,13 @@ def widened(geometry: BaseGeometry, metres: float) -> BaseGeometry:
     latitude = min(max(abs(south), abs(north)) + metres / _METRES_PER_DEGREE, 89.0)
     squeeze = cos(radians(latitude))
     degrees = metres / _METRES_PER_DEGREE
-    # A coarse circle lies inside the true one; 1.02 covers a circle of 4 x 8 segments.
     flat = shapely.transform(geometry, lambda xy: xy * (squeeze, 1.0))
-    wide = shapely.buffer(flat, 1.02 * degrees, quad_segs=8)
+    # Part by part: around a whole coast with its islands the same takes a hundred times longer.
+    coarse = shapely.simplify(shapely.get_parts(flat), _COARSENESS * degrees)
+    wide = shapely.union_all(
+        shapely.buffer(coarse, (_CIRCLE_MARGIN + _COARSENESS) * degrees, quad_segs=8)
+    )
     return split_at_180(shapely.transform(wide, lambda xy: xy / (squeeze, 1.0)))
-
-
-def polygons(geometry: BaseGeometry) -> list[BaseGeometry]:
-    """The polygons of a geometry, without points and lines."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return [part for part in parts if part.geom_type == "Polygon"]
 
 
 def grid_outline(epsg: int, transform: Sequence[float], shape: Sequence[int]) -> BaseGeometry:

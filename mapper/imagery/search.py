@@ -56,7 +56,8 @@ def search(
         holder = partner(archive, sensor)
         if holder is not None:
             found |= _of_sensor(holder, sensor, around, period)
-    if not any(scene.footprint.intersects(geometry) for scene in found.values()):
+    shapely.prepare(geometry)
+    if not any(geometry.intersects(scene.footprint) for scene in found.values()):
         found = {}
         if archive.is_local:
             _refuse_outside(archive, geometry, period)
