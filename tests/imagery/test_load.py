@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from conftest import SmallArchive, region_at, smooth
+from small_archive import SmallArchive, region_at, smooth
 
 from mapper.errors import SceneError
 from mapper.imagery import load

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from conftest import SmallArchive, region_at, smooth, write_raster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import Resampling
+from small_archive import SmallArchive, region_at, smooth, write_raster
 
 from mapper.errors import SceneError
 from mapper.imagery import raster

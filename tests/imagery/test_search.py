@@ -10,7 +10,7 @@ import pyproj
 import pytest
 import shapely
 import stac_geoparquet.arrow
-from conftest import SmallArchive
+from small_archive import SmallArchive
 
 from mapper.errors import ArchiveError, SceneError
 from mapper.imagery.archives import archive

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from conftest import SmallArchive, region_at
+from small_archive import SmallArchive, region_at
 
 from mapper.errors import ArchiveError, SceneError
 from mapper.imagery.archives import archive
