@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 import torch
 
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
+from mapper.imagery.scenes import Period
+from mapper.land.area import area_from_file
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.checkpoint import Checkpoint, save
 from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.simulated.archive import simulate
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -45,3 +49,31 @@ def micro_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "micro.safetensors"
     save(checkpoint, path)
     return path
+
+
+SMALL_PERIOD = "2024-07-24/2024-08-18"
+"""A clear and a cloudy Sentinel-2 scene, and seven of Sentinel-1."""
+
+
+@pytest.fixture(scope="session")
+def small_period() -> str:
+    """The days that the small archive has scenes of."""
+    return SMALL_PERIOD
+
+
+@pytest.fixture(scope="session")
+def small_aoi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a square of 2.4 km round a corner of tiles of 512 px: four of them share it."""
+    west, south, east, north = 9.481, 47.149, 9.512, 47.171
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    path = tmp_path_factory.mktemp("aoi") / "corner.geojson"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_archive(small_aoi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of a simulated archive of that square; nobody may change it."""
+    area, period = area_from_file(small_aoi), Period.parse(SMALL_PERIOD)
+    folder = tmp_path_factory.mktemp("archive")
+    return simulate(area.geometry, area.name, (period.start, period.end), folder)

@@ -31,9 +31,9 @@ def prepare(area: Area, recipe: Recipe, resources: Resources) -> tuple[Plan, Che
     """
     land = outlines(area.geometry)
     canvas_over(land, recipe.crs)  # refuses a CRS that the national products could not have
+    source = archive(recipe.archive)
     recipe = settled(recipe, resources)
     network = fitting_checkpoint(recipe)
-    source = archive(recipe.archive)
     selection = choose(
         search(source, area.geometry, recipe.period),
         recipe.choice,
