@@ -1,5 +1,7 @@
-"""Every error of docs/errors.md, made for real through the command line: one line, an exit code, and
-nothing left behind that looks finished."""
+"""Every error of docs/errors.md, made for real through the command line.
+
+Each is one line and an exit code, and leaves nothing behind that looks finished.
+"""
 
 from __future__ import annotations
 

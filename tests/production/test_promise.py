@@ -127,7 +127,7 @@ def test_a_run_that_goes_on_keeps_what_was_done(in_war: Path) -> None:
 
 @pytest.mark.slow
 def test_nothing_is_left_of_what_was_killed(in_war: Path) -> None:
-    assert not [path for path in in_war.rglob("*.unfinished*")]
+    assert not list(in_war.rglob("*.unfinished*"))
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_another_setting_makes_its_tiles_anew(
     request_small.finished(
         in_peace.parent, "--tile-size", "1024", "--workers", "2", "--radar-looks", "1"
     )
-    last = [line for line in read_journal(in_peace / "journal.jsonl")][-1]
+    *_, last = read_journal(in_peace / "journal.jsonl")
     assert (last["event"], last["done"], last["kept"]) == ("run ended", 1, 0)
     assert sha256(in_peace / "confidence.tif") != before
 
