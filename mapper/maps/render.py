@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,10 +86,7 @@ def render(land_cover: Path, observations: Path, picture: Path, caption: Caption
             inside = _overview(raster)[0] != NODATA
     except RasterioError as error:
         raise OutputError(f"{land_cover.parent} cannot be drawn: {error}") from error
-    drawn = _coloured(classes, inside).resize(
-        (classes.shape[1] * zoom, classes.shape[0] * zoom), Image.Resampling.NEAREST
-    )
-    page = _page(drawn, caption, metres)
+    page = _page(_coloured(_enlarged(classes, zoom), _enlarged(inside, zoom)), caption, metres)
     temporary = picture.with_name(f".{picture.name}.unfinished")
     try:
         page.save(temporary, "PNG", optimize=True)
@@ -119,6 +117,11 @@ def _metres_per_pixel(raster: DatasetReader) -> float:
     (west, south), (east, north) = (to_degrees.transform(x, y) for x in ends)
     _, _, length = pyproj.Geod(ellps="WGS84").inv(west, south, east, north)
     return float(length) / (2 * half)
+
+
+def _enlarged(pixels: npt.NDArray[Any], zoom: int) -> npt.NDArray[Any]:
+    """Each pixel as a square of pixels."""
+    return pixels.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
 def _coloured(classes: Pixels, inside: npt.NDArray[np.bool_]) -> Image.Image:
@@ -185,9 +188,9 @@ def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int], caption: Caption
 def _share(share: float) -> str:
     """A share in percent, honest about the smallest."""
     percent = 100 * share
-    if percent == 0:
-        return "0 %"
-    return f"{percent:.0f} %" if percent >= 10 else f"{max(percent, 0.1):.1f} %"
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
 
 
 def _scale_bar(

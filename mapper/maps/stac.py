@@ -278,7 +278,6 @@ def _others(folder: Path) -> dict[str, Any]:
 
 _OTHER_FILES: tuple[tuple[str, str, str, list[str]], ...] = (
     ("land_cover_names", "land_cover.tif.aux.xml", "application/xml", ["metadata"]),
-    ("land_cover_style", "land_cover.qml", "application/xml", ["metadata"]),
     ("picture", "land_cover.png", "image/png", ["overview"]),
 )
 
