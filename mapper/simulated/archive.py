@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +200,7 @@ def _painted(
         return
     try:
         waiting = iter(blocks)
-        running = {
-            pool.submit(paint, group, place)
-            for place, _ in zip(waiting, range(_IN_FLIGHT), strict=False)
-        }
+        running = {pool.submit(paint, group, place) for place in islice(waiting, _IN_FLIGHT)}
         while running:
             for future in as_completed(running):
                 running.discard(future)
