@@ -22,7 +22,7 @@ from mapper.simulated.acquisitions import Group, OpticalPass, RadarPass
 from mapper.simulated.looks import EQUIVALENT_LOOKS, RADAR_NODATA
 from mapper.simulated.need import lonlat_of
 
-STAC_VERSION = "1.0.0"
+STAC_VERSION = "1.1.0"
 OPTICAL_COLLECTION = "sentinel-2-l2a"
 RADAR_COLLECTION = "sentinel-1-rtc"
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

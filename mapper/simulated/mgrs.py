@@ -1,7 +1,7 @@
 """Sentinel-2's tiles: squares of 109.8 km that overlap, named by the Military Grid. Pure.
 
 Rules of NGA.STND.0037 for the letters; corners as in the products: the 100 km corner moved to a
-multiple of 60 m, so that pixels of 10, 20 and 60 m all begin there.
+multiple of 60 m from the equator, so that pixels of 10, 20 and 60 m all begin there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class MgrsTile:
     def region(self) -> Region:
         """Its pixels on the zone's lattice."""
         left_m = self.column * _SQUARE_M // _SNAP_M * _SNAP_M
-        top_m = -(-(self.row + 1) * _SQUARE_M // _SNAP_M) * _SNAP_M
+        equator_m = _FALSE_NORTHING_M if self.zone.south else 0
+        north_m = (self.row + 1) * _SQUARE_M - equator_m
+        top_m = equator_m - (-north_m // _SNAP_M) * _SNAP_M
         top_px = (LATTICE_TOP_M - top_m) // PIXEL_M
         return Region(self.zone, left_m // PIXEL_M, top_px, TILE_PX, TILE_PX)
 
