@@ -231,6 +231,14 @@ def simulate(out: Path, period: str, workers: int | None, debug: bool, **options
 @click.option("--variant", default="tiny", show_default=True, help="base, small, tiny or micro.")
 @click.option("--steps", type=int, default=2000, show_default=True)
 @click.option("--batch", type=int, default=8, show_default=True, help="Chips per step.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its peak.")
+@click.option(
+    "--class-balance",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="0: every pixel counts alike; 1: every class.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--start", type=PATH, help="Weights to train further.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
@@ -245,6 +253,8 @@ def train(
     variant: str,
     steps: int,
     batch: int,
+    learning_rate: float,
+    class_balance: float,
     seed: int,
     start: Path | None,
     device: str,
@@ -259,7 +269,7 @@ def train(
     Example:
       mapper train --simulated 400 --steps 2000 --out tiny.safetensors
     """
-    from mapper.dynamicworld.learn import learn, lesson_of, normalisation_in
+    from mapper.dynamicworld.learn import learn, lesson_of, normalisation_in, weights_of_classes
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer import checkpoint
     from mapper.lulcformer.model import VARIANTS
@@ -273,6 +283,11 @@ def train(
         variant=replace(VARIANTS[variant], missing_token=True),
         steps=steps,
         batch=batch,
+        learning_rate=learning_rate,
+        warmup_steps=max(1, min(100, steps // 10)),
+        # An average over a tenth of a short training would lag behind it.
+        average_decay=min(0.999, 1 - 12 / max(steps, 24)),
+        validate_every=max(1, steps // 5),
         seed=seed,
         device=str(resolve_device(device)),
         precision=precision,
@@ -281,6 +296,7 @@ def train(
     console, before = Console(stderr=True), None if start is None else checkpoint.load(start)
     folders = _chips(out.with_suffix(".chips"), chips, held_out, chip_px, workers, console)
     lesson = lesson_of(*folders, None if before is None else normalisation_in(before))
+    chosen = replace(settings, class_weights=weights_of_classes(lesson, class_balance))
     with Counter(console, "training") as count:
 
         def tell(event: Event) -> None:
@@ -289,7 +305,7 @@ def train(
 
         trained = learn(
             lesson,
-            settings,
+            chosen,
             variant,
             tell,
             out.with_suffix(".state"),

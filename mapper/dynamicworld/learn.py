@@ -128,10 +128,10 @@ def lesson_of(
     )
 
 
-def weights_of_classes(lesson: Lesson) -> tuple[float, ...]:
-    """What each class counts in the loss, so that rare ones are learned too."""
+def weights_of_classes(lesson: Lesson, balance: float) -> tuple[float, ...]:
+    """What each class counts in the loss: 0 for every pixel alike, 1 for every class alike."""
     counts = count_classes(lesson.training.label, CLASS_COUNT)
-    return tuple(round(float(weight), 4) for weight in class_weights(counts))
+    return tuple(round(float(weight), 4) for weight in class_weights(counts, balance))
 
 
 def learn(
