@@ -3,8 +3,16 @@
     world, ground, terrain, cover, landscape    the ground, as a function of place
     spectra, painting                           what it looks like, fitted from real pixels
     sky, looks                                  what the two instruments see of it
-    overpasses, tiles, scenes, archive          which scenes there are, and the files they make
+    mgrs, orbits, need, acquisitions            which scenes there are
+    painter, sparse_cog, items, group_files,
+    archive                                     the files they make
     fit_*                                       the making of spectra.npz, run by hand
 
 Nothing in it is an image of a real place, and everything it writes says so.
 """
+
+from pathlib import Path
+
+from mapper.simulated.stale import drop_stale
+
+drop_stale(Path(__file__).parent)

@@ -19,9 +19,9 @@ import multiprocessing
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
@@ -38,7 +38,7 @@ from mapper.simulated.acquisitions import Group, groups_over
 from mapper.simulated.group_files import GroupFiles, write_whole
 from mapper.simulated.items import NOTE, OPTICAL_COLLECTION, RADAR_COLLECTION, Item
 from mapper.simulated.need import needed_ground
-from mapper.simulated.painter import TRUTH, Painted, blocks_of, paint
+from mapper.simulated.painter import TRUTH, Painted, batches, blocks_of, paint
 from mapper.simulated.painting import surface
 
 DEFAULT_PERIOD = (date(2024, 6, 1), date(2024, 8, 31))
@@ -168,47 +168,47 @@ def _begin(out_dir: Path, key: str, name: str) -> None:
 def _paint_all(
     groups: list[Group], out_dir: Path, workers: int, on_event: OnEvent | None
 ) -> list[Item]:
-    """Paints group after group; all their items."""
-    places = [blocks_of(group) for group in groups]
-    total, done = sum(map(len, places)), 0
-    items: list[Item] = []
-    with _pool(workers) as pool:
-        for group, blocks in zip(groups, places, strict=True):
-            finished = GroupFiles.finished(group, out_dir)
-            if finished is None:
-                finished = []
-                with tempfile.TemporaryFile(dir=out_dir) as spool:
-                    files = GroupFiles(group, out_dir, spool)
-                    for painted in _painted(group, blocks, pool):
-                        files.add(painted)
-                        done += 1
-                        if on_event:
-                            on_event(Progress(done, total, group.name))
-                    finished = files.write()
-            else:
-                done += len(blocks)
-            items += finished
-    return items
+    """Paints what is not finished, batch after batch; all items."""
+    left = [group for group in groups if GroupFiles.finished(group, out_dir) is None]
+    parts = [(batch, blocks_of(batch)) for batch in batches(left)]
+    total, done = sum(len(blocks) for _, blocks in parts), 0
+    with _pool(workers if total > 1 else 1) as pool:
+        for batch, blocks in parts:
+            with ExitStack() as spools:
+                files = {
+                    group.name: GroupFiles(
+                        group, out_dir, spools.enter_context(tempfile.TemporaryFile(dir=out_dir))
+                    )
+                    for group in batch
+                }
+                for painted in _painted(batch, blocks, pool):
+                    for part in painted:
+                        files[part.group].add(part)
+                    done += 1
+                    if on_event:
+                        on_event(Progress(done, total, batch[0].name))
+                for group in batch:
+                    files[group.name].write()
+    return [item for group in groups for item in GroupFiles.finished(group, out_dir) or ()]
 
 
 def _painted(
-    group: Group, blocks: list[tuple[int, int]], pool: ProcessPoolExecutor | None
-) -> Iterator[Painted]:
-    """The blocks of a group as they come; only a few wait to be written at any time."""
+    batch: tuple[Group, ...], blocks: list[Region], pool: ProcessPoolExecutor | None
+) -> Iterator[list[Painted]]:
+    """The blocks of a batch as they come; only a few wait to be written at any time."""
     if pool is None:
-        yield from (paint(group, place) for place in blocks)
+        yield from (paint(batch, block) for block in blocks)
         return
+    waiting = iter(blocks)
     try:
-        waiting = iter(blocks)
-        running = {pool.submit(paint, group, place) for place in islice(waiting, _IN_FLIGHT)}
+        running = {pool.submit(paint, batch, block) for block in islice(waiting, _IN_FLIGHT)}
         while running:
-            for future in as_completed(running):
-                running.discard(future)
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {
+                pool.submit(paint, batch, block) for block in islice(waiting, len(finished))
+            }
+            for future in finished:
                 yield future.result()
-                following = next(waiting, None)
-                if following is not None:
-                    running.add(pool.submit(paint, group, following))
-                break
     except BrokenProcessPool as error:
         raise OutputError(
             "a process of the simulation was killed, most likely for want of memory; run it again "

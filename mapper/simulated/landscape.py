@@ -183,7 +183,7 @@ def _pixel(
             line,
         )
     near = np.exp(-((river / 320.0) ** 2)) if flows else 0.0
-    code = rules.natural_class(a, b, c, warmth, dry, slow[WOODS], slope, near, lake)
+    code = rules.natural_class((a, b, c), warmth, dry, slow[WOODS], slope, near, lake)
     kind = fractal_at(a, b, c, 2200.0, 3, 0.5, _SEED + 20 + code)
     return code, _wild(province, code, kind), province, line
 

@@ -1,11 +1,13 @@
-"""One block of every scene of a group: painted, compressed, and thinned for the overviews.
+"""One block of every scene of some groups: painted, compressed, and thinned for the overviews.
 
 This is the work that runs in several processes; what goes in and out is small and plain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,18 +15,19 @@ import numpy.typing as npt
 import rasterio.features
 import shapely
 from affine import Affine
+from shapely.geometry.base import BaseGeometry
 
 from mapper.imagery.bands import OPTICAL_BANDS
-from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region
+from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.land.legend import LEGEND, NODATA
 from mapper.simulated.acquisitions import FRAME_DEG, Group, OpticalPass, RadarPass
 from mapper.simulated.ground import Ground, ground
 from mapper.simulated.items import NOTE
-from mapper.simulated.landscape import landscape
 from mapper.simulated.looks import COARSE, FINE, RADAR_NODATA, Beam, optical_look, radar_look
+from mapper.simulated.mgrs import box_of
 from mapper.simulated.orbits import SENTINEL_2
-from mapper.simulated.painting import Surface, surface
-from mapper.simulated.sparse_cog import Raster, compressed
+from mapper.simulated.painting import MARGIN_PX, Surface, surface
+from mapper.simulated.sparse_cog import Place, Raster, compressed
 from mapper.simulated.spectra import Places
 
 BLOCK_PX = 512
@@ -50,8 +53,10 @@ class Key(NamedTuple):
 class Painted:
     """What one block adds to the files of a group."""
 
-    place: tuple[int, int]
-    """(row, column) in the block grid."""
+    group: str
+    """Name of the group."""
+    place: Place
+    """(row, column) in the block grid of the group."""
     data: dict[Key, bytes]
     """Compressed blocks."""
     thin: dict[Key, Array]
@@ -60,15 +65,37 @@ class Painted:
     """(y, x) by scene: which cells of the block have pixels."""
 
 
-def blocks_of(group: Group) -> list[tuple[int, int]]:
-    """The blocks (row, column) of a group that hold needed ground."""
+def batches(groups: list[Group]) -> list[tuple[Group, ...]]:
+    """Groups whose block grids coincide, so that one painting of the ground serves them all.
+
+    Sentinel-1 frames and the truth of a zone begin at multiples of a block; tiles of Sentinel-2
+    begin where the products do, each on its own.
+    """
+    found: dict[tuple[Zone, int, int, str], list[Group]] = {}
+    for group in groups:
+        region = group.region
+        own = group.name if group.optical else ""
+        key = (region.zone, region.left % BLOCK_PX, region.top % BLOCK_PX, own)
+        found.setdefault(key, []).append(group)
+    return [tuple(batch) for batch in found.values()]
+
+
+def blocks_of(batch: tuple[Group, ...]) -> list[Region]:
+    """The blocks of a batch that hold needed ground, from north to south."""
+    blocks = {block for group in batch for block in _blocks(group)}
+    return sorted(blocks, key=lambda block: (block.top, block.left))
+
+
+def _blocks(group: Group) -> Iterator[Region]:
     left, top, right, bottom = group.ground.bounds
-    region = group.region
-    rows = range(int(top - region.top) // BLOCK_PX, int(bottom - region.top) // BLOCK_PX + 1)
-    columns = range(int(left - region.left) // BLOCK_PX, int(right - region.left) // BLOCK_PX + 1)
+    grid = group.region
+    rows = range(int(top - grid.top) // BLOCK_PX, int(bottom - grid.top) // BLOCK_PX + 1)
+    columns = range(int(left - grid.left) // BLOCK_PX, int(right - grid.left) // BLOCK_PX + 1)
     shapely.prepare(group.ground)
-    places = [(row, column) for row in rows for column in columns]
-    return [place for place in places if _cells(group, place).any()]
+    for row, column in product(rows, columns):
+        y, x = grid.top + row * BLOCK_PX, grid.left + column * BLOCK_PX
+        if _cells(group.ground, Region(grid.zone, x, y, BLOCK_PX, BLOCK_PX)).any():
+            yield Region(grid.zone, x, y, BLOCK_PX, BLOCK_PX)
 
 
 def raster_of(group: Group, asset: str) -> Raster:
@@ -100,27 +127,43 @@ def assets_of(group: Group) -> tuple[str, ...]:
     return ("vv", "vh") if group.radar else (TRUTH,)
 
 
-def paint(group: Group, place: tuple[int, int]) -> Painted:
-    """Every scene's pixels in one block."""
-    cells = _cells(group, place)
-    region = _filled_region(group, place, cells)
-    needed = _enlarged(cells, group, place, region)
-    out = Painted(place, {}, {}, {})
-    if not group.scenes:
-        truth = np.where(needed, landscape(region).truth, NODATA).astype(np.uint8)
-        _add(out, group, Key(TRUTH, TRUTH), truth, region)
-        return out
+def paint(batch: tuple[Group, ...], block: Region) -> list[Painted]:
+    """Every scene's pixels in one block, by group."""
+    inside = [group for group in batch if block.intersection(group.region)]
+    cells = np.logical_or.reduce([_cells(group.ground, block) for group in inside])
+    region = _filled_region(cells, block, inside)
+    needed = _enlarged(cells, block, region)
     at = ground(region)
-    across = {scene.id: _across(scene, at, needed) for scene in group.scenes}
-    visible = [scene for scene in group.scenes if np.isfinite(across[scene.id]).any()]
-    if not visible:
-        return out
+    across = {
+        (group.name, scene.id): _across(scene, at, needed)
+        for group in inside
+        for scene in group.scenes
+    }
+    asked_truth = any(not group.scenes for group in inside)
+    if not asked_truth and not any(np.isfinite(place).any() for place in across.values()):
+        return []
     painted = surface(region, Places.TRAINING)
-    for scene in visible:
-        out.seen[scene.id] = _by_cell(np.isfinite(across[scene.id]), group, place, region)
-        for asset, pixels in _look(scene, painted, across[scene.id]).items():
-            _add(out, group, Key(scene.id, asset), pixels, region)
+    out = []
+    for group in inside:
+        part = _empty(group, block)
+        if not group.scenes:
+            truth = painted.landscape.truth[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+            known = np.where(needed, truth, NODATA).astype(np.uint8)
+            _add(part, group, Key(TRUTH, TRUTH), known, region)
+        for scene in group.scenes:
+            place = across[group.name, scene.id]
+            if np.isfinite(place).any():
+                part.seen[scene.id] = _by_cell(np.isfinite(place), block, region)
+                for asset, pixels in _look(scene, painted, place).items():
+                    _add(part, group, Key(scene.id, asset), pixels, region)
+        out.append(part)
     return out
+
+
+def _empty(group: Group, block: Region) -> Painted:
+    row = (block.top - group.region.top) // BLOCK_PX
+    column = (block.left - group.region.left) // BLOCK_PX
+    return Painted(group.name, (row, column), {}, {}, {})
 
 
 def _across(
@@ -163,16 +206,13 @@ def _add(out: Painted, group: Group, key: Key, pixels: Array, region: Region) ->
         out.thin[key] = block[THINNING // 2 :: THINNING, THINNING // 2 :: THINNING].copy()
 
 
-def _cells(group: Group, place: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(16, 16) True where a cell of a block holds needed ground of the grid."""
+def _cells(ground: BaseGeometry, block: Region) -> npt.NDArray[np.bool_]:
+    """(16, 16) True where a cell of a block holds some of the ground."""
     count = BLOCK_PX // CELL_PX
-    top = group.region.top + place[0] * BLOCK_PX
-    left = group.region.left + place[1] * BLOCK_PX
-    box = shapely.box(left, top, left + BLOCK_PX, top + BLOCK_PX)
-    inside = shapely.intersection(group.ground, box)
+    inside = shapely.intersection(ground, box_of(block))
     if inside.is_empty or not inside.area:
         return np.zeros((count, count), np.bool_)
-    scaled = shapely.transform(inside, lambda xy: (xy - (left, top)) / CELL_PX)
+    scaled = shapely.transform(inside, lambda xy: (xy - (block.left, block.top)) / CELL_PX)
     burnt: npt.NDArray[np.uint8] = rasterio.features.rasterize(
         [scaled],
         out_shape=(count, count),
@@ -183,33 +223,26 @@ def _cells(group: Group, place: tuple[int, int]) -> npt.NDArray[np.bool_]:
     return burnt.astype(np.bool_)
 
 
-def _filled_region(group: Group, place: tuple[int, int], cells: npt.NDArray[np.bool_]) -> Region:
-    """The smallest rectangle of a block that holds its needed cells, inside the grid."""
+def _filled_region(cells: npt.NDArray[np.bool_], block: Region, groups: list[Group]) -> Region:
+    """The smallest rectangle of a block that holds its needed cells, inside the grids."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-    top = group.region.top + place[0] * BLOCK_PX + int(rows[0]) * CELL_PX
-    left = group.region.left + place[1] * BLOCK_PX + int(columns[0]) * CELL_PX
-    bottom = min(top + int(rows[-1] - rows[0] + 1) * CELL_PX, group.region.bottom)
-    right = min(left + int(columns[-1] - columns[0] + 1) * CELL_PX, group.region.right)
-    return Region(group.region.zone, left, top, right - left, bottom - top)
+    top, left = block.top + int(rows[0]) * CELL_PX, block.left + int(columns[0]) * CELL_PX
+    lowest = max(group.region.bottom for group in groups)
+    rightmost = max(group.region.right for group in groups)
+    bottom = min(block.top + (int(rows[-1]) + 1) * CELL_PX, lowest)
+    right = min(block.left + (int(columns[-1]) + 1) * CELL_PX, rightmost)
+    return Region(block.zone, left, top, right - left, bottom - top)
 
 
-def _enlarged(
-    cells: npt.NDArray[np.bool_], group: Group, place: tuple[int, int], region: Region
-) -> npt.NDArray[np.bool_]:
+def _enlarged(cells: npt.NDArray[np.bool_], block: Region, region: Region) -> npt.NDArray[np.bool_]:
     """(y, x) needed pixels of a region inside a block."""
     pixels = cells.repeat(CELL_PX, axis=0).repeat(CELL_PX, axis=1)
-    top = region.top - group.region.top - place[0] * BLOCK_PX
-    left = region.left - group.region.left - place[1] * BLOCK_PX
-    return pixels[top : top + region.height, left : left + region.width]
+    return pixels[region.slices_in(block)]
 
 
-def _by_cell(
-    seen: npt.NDArray[np.bool_], group: Group, place: tuple[int, int], region: Region
-) -> npt.NDArray[np.bool_]:
+def _by_cell(seen: npt.NDArray[np.bool_], block: Region, region: Region) -> npt.NDArray[np.bool_]:
     """(16, 16) True where a cell of a block has some pixel seen."""
-    block = np.zeros((BLOCK_PX, BLOCK_PX), np.bool_)
-    top = region.top - group.region.top - place[0] * BLOCK_PX
-    left = region.left - group.region.left - place[1] * BLOCK_PX
-    block[top : top + region.height, left : left + region.width] = seen
+    pixels = np.zeros(block.shape, np.bool_)
+    pixels[region.slices_in(block)] = seen
     count = BLOCK_PX // CELL_PX
-    return np.asarray(block.reshape(count, CELL_PX, count, CELL_PX).any(axis=(1, 3)))
+    return np.asarray(pixels.reshape(count, CELL_PX, count, CELL_PX).any(axis=(1, 3)))

@@ -129,8 +129,9 @@ def test_an_interrupted_simulation_goes_on_to_the_same_files(index: Path, tmp_pa
         simulate(AREA, "a test", PERIOD, out, workers=1, on_event=kill)
     assert not (out / INDEX).exists()
     events: list[Progress] = []
-    simulate(AREA, "a test", PERIOD, out, workers=1, on_event=events.append)
-    assert 0 < len(events) < events[-1].total
+    simulate(AREA, "a test", PERIOD, out, workers=2, on_event=events.append)
+    assert [event.done for event in events] == list(range(1, events[-1].total + 1))
+    assert (out / INDEX).exists()
     assert _digests(out) == _digests(index.parent)
 
 
