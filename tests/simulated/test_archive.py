@@ -135,6 +135,15 @@ def test_an_interrupted_simulation_goes_on_to_the_same_files(index: Path, tmp_pa
     assert _digests(out) == _digests(index.parent)
 
 
+def test_processes_with_short_queues_write_the_same_files(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A queue shorter than the list of blocks must lose none of them.
+    monkeypatch.setattr(archive_module, "_IN_FLIGHT", 2)
+    other = simulate(AREA, "a test", PERIOD, tmp_path / "archive", workers=2)
+    assert _digests(other.parent) == _digests(index.parent)
+
+
 def test_other_extents_see_the_same_pixels(index: Path, tmp_path: Path) -> None:
     other = simulate(BESIDE, "beside", PERIOD, tmp_path / "beside", workers=2)
     theirs = {item["id"]: item for item in _items(other)}
