@@ -21,6 +21,7 @@ from mapper.simulated.ground import (
     METRES_PER_DEGREE,
     PEOPLE,
     PLAIN,
+    RELIEF,
     RIVERS,
     WARMTH,
     WOODS,
@@ -28,7 +29,7 @@ from mapper.simulated.ground import (
     ground,
 )
 from mapper.simulated.noise import fractal_at, hash3, nearest_cell
-from mapper.simulated.terrain import Terrain, terrain
+from mapper.simulated.terrain import FLOOR, Terrain, terrain
 
 Codes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint32]
@@ -160,9 +161,9 @@ def _pixel(
     if lake > 0:
         return WATER, _wild(province, WATER, 0.0), province, line
 
-    depth, town = rules.town_depth(
-        u, v, band, slow[PEOPLE] - 1.5 * max(0.0, dry - 0.6), ragged / 40.0
-    )
+    crowded = 2.0 if slow[RELIEF] > 500.0 and abs(valley) < 1.5 * FLOOR else 0.0
+    people = slow[PEOPLE] - 1.5 * max(0.0, dry - 0.6) + crowded
+    depth, town = rules.town_depth(u, v, band, people, ragged / 40.0)
     settled = slope < 0.22 and warmth > 0.5
     if settled and depth > 0:
         code, block = rules.town_block(u, v, town, depth)

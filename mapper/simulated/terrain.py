@@ -21,7 +21,7 @@ Singles = npt.NDArray[np.float32]
 VALLEY_M = 15_000.0
 """Wavelength of the valleys: one every eight to ten kilometres."""
 SIDE_VALLEY_M = 3_600.0
-FLOOR = 0.10
+FLOOR = 0.16
 """Absolute value of the valley field below which the ground is valley floor."""
 _SEED = 1000
 
