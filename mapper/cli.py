@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -28,6 +26,7 @@ from mapper.land.area import Area, area_from_file, area_of
 from mapper.land.countries import countries as all_countries
 from mapper.land.countries import country as country_named
 from mapper.production.recipe import Recipe, Resources
+from mapper.production.stopping import Stopped, heeded, listen
 
 if TYPE_CHECKING:
     from mapper.dynamicworld.learn import ChipMade
@@ -42,14 +41,6 @@ BY_SIGNAL = 128
 """A command that a signal ended exits with this plus the signal's number, as shells have it."""
 
 
-class Stopped(BaseException):
-    """A signal asked the program to end: not an error, and nothing on the way should catch it."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
 def main() -> NoReturn:
     """The console script."""
     sys.exit(command_line(sys.argv[1:]))
@@ -58,8 +49,7 @@ def main() -> NoReturn:
 def command_line(arguments: list[str]) -> int:
     """Run one command and return its exit code; every error is one line on stderr."""
     debug = "--debug" in arguments
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _stop)
+    listen()
     try:
         mapper.main(arguments, prog_name="mapper", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -69,6 +59,7 @@ def command_line(arguments: list[str]) -> int:
     except MapperError as error:
         return _say(str(error), error.exit_code, debug)
     except Stopped as stop:
+        heeded()
         return _say("stopped; the same command goes on from here", BY_SIGNAL + stop.signum)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,10 +68,6 @@ def command_line(arguments: list[str]) -> int:
         what = f"unforeseen {type(error).__name__}: {error}; run it again with --debug"
         return _say(what, MapperError.exit_code, debug)
     return 0
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise Stopped(signum)
 
 
 def _say(message: str, code: int, debug: bool = False) -> int:

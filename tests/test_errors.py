@@ -18,6 +18,7 @@ import pytest
 
 from mapper.cli import command_line
 from mapper.lulcformer import checkpoint
+from mapper.production.stopping import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "errors.md"
@@ -26,7 +27,7 @@ Fails = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in (*SIGNALS, signal.SIGALRM)}
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)

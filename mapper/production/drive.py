@@ -12,8 +12,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from distributed import Client, Future, KilledWorker, wait
 
-TICK_S = 2.0
-"""How often the driver looks whether the cluster is still there."""
+from mapper.production.stopping import noting, stop_if_asked
+
+TICK_S = 0.5
+"""How often the driver looks whether the cluster is still there, and whether it is to stop."""
 NO_WORKER_S = 180.0
 """How long a cluster may be without any worker before the run gives up."""
 IN_FLIGHT_PER_SLOT = 2
@@ -61,15 +63,17 @@ def drive(
 
     Raises:
         ClusterGoneError: the scheduler died, or no worker was there for a long time.
+        Stopped: a signal asked for it.
     """
     suspects: list[J] = []
-    for job, result in _flown(client, work, jobs):
-        if isinstance(result, Lost) and result.died:
-            suspects.append(job)
-        else:
-            yield job, result
-    for job in suspects:
-        yield from _flown(client, work, [job])
+    with noting():
+        for job, result in _flown(client, work, jobs):
+            if isinstance(result, Lost) and result.died:
+                suspects.append(job)
+            else:
+                yield job, result
+        for job in suspects:
+            yield from _flown(client, work, [job])
 
 
 def _flown(
@@ -79,6 +83,7 @@ def _flown(
     waiting = iter(jobs)
     while flight.fill(waiting):
         yield from flight.finished()
+        stop_if_asked()
 
 
 @dataclass(slots=True)
