@@ -1,7 +1,7 @@
 """A simulated archive on disk: scenes as COGs with STAC items, and the truth beside them.
 
     OUT/items.json            ItemCollection, hrefs relative to it
-    OUT/sentinel-2-l2a/...    one folder per scene
+    OUT/sentinel-2-l2a/...    one folder per scene, and a STAC collection
     OUT/sentinel-1-rtc/...
     OUT/truth/32N.tif         the true class of every pixel, uint8, 255 where not simulated
     OUT/README.md             says what this is
@@ -36,7 +36,14 @@ from mapper.errors import OutputError, RequestError
 from mapper.land.grid import Region, Zone
 from mapper.simulated.acquisitions import Group, groups_over
 from mapper.simulated.group_files import GroupFiles, write_whole
-from mapper.simulated.items import NOTE, OPTICAL_COLLECTION, RADAR_COLLECTION, Item
+from mapper.simulated.items import (
+    COLLECTION_FILE,
+    NOTE,
+    OPTICAL_COLLECTION,
+    RADAR_COLLECTION,
+    Item,
+    collection_of,
+)
 from mapper.simulated.need import needed_ground
 from mapper.simulated.painter import TRUTH, Painted, batches, blocks_of, paint
 from mapper.simulated.painting import surface
@@ -240,14 +247,19 @@ def _finish(
 ) -> None:
     """Writes the index, and last of all the marker."""
     ordered = sorted(items, key=lambda item: (item["properties"]["datetime"], item["id"]))
-    collection = {
+    for sensor in (OPTICAL_COLLECTION, RADAR_COLLECTION):
+        own = [item for item in ordered if item["collection"] == sensor]
+        if own:
+            content = json.dumps(collection_of(sensor, own))
+            write_whole(out_dir / sensor / COLLECTION_FILE, content)
+    index = {
         "type": "FeatureCollection",
         "title": f"Simulated Sentinel-1 and Sentinel-2 scenes of {name}",
         "description": NOTE,
         "mapper:simulated": True,
         "features": ordered,
     }
-    write_whole(out_dir / INDEX, json.dumps(collection))
+    write_whole(out_dir / INDEX, json.dumps(index))
     facts = {"key": key, "area": name, "period": [str(day) for day in period]}
     write_whole(out_dir / _MARKER, json.dumps(facts | {"mapper:simulated": True}))
     (out_dir / _STARTED).unlink(missing_ok=True)

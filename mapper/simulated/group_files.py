@@ -36,7 +36,8 @@ from mapper.simulated.sparse_cog import Level, Place, Raster, compressed, write_
 
 _WEATHER_STEP_PX = 64
 """Spacing of the points at which a whole tile's cloud is counted."""
-_ITEM = "item.json"
+_DONE = "done.json"
+"""A scene's item, written when its files are; hrefs in it are relative to the index."""
 
 Array = npt.NDArray[np.generic]
 
@@ -61,7 +62,7 @@ class GroupFiles:
             return [] if _truth_path(group, out_dir).exists() else None
         try:
             return [
-                json.loads((_folder(group, scene.id, out_dir) / _ITEM).read_text(encoding="utf-8"))
+                json.loads((_folder(group, scene.id, out_dir) / _DONE).read_text(encoding="utf-8"))
                 for scene in group.scenes
                 if not (_folder(group, scene.id, out_dir) / _EMPTY).exists()
             ]
@@ -97,7 +98,7 @@ class GroupFiles:
                 self._raster(Key(scene.id, asset), path)
                 hrefs[asset] = f"./{path.relative_to(self._out).as_posix()}"
             item = self._item(scene, hrefs)
-            write_whole(folder / _ITEM, json.dumps(item))
+            write_whole(folder / _DONE, json.dumps(item))
             items.append(item)
         return items
 

@@ -6,7 +6,7 @@ reader of the one reads the other; `mapper:simulated` tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,30 @@ _SIMPLIFY_PX = 8
 _DIGITS = 6
 """Decimals of a degree: ten centimetres."""
 
+COLLECTION_FILE = "collection.json"
+
 Item = dict[str, Any]
+
+
+def collection_of(name: str, items: Sequence[Item]) -> Item:
+    """The STAC collection of the items of one sensor; there is at least one."""
+    boxes = np.array([item["bbox"] for item in items])
+    times = sorted(item["properties"]["datetime"] for item in items)
+    bbox = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
+    return {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "id": name,
+        "title": f"Simulated {name}",
+        "description": NOTE,
+        "license": "Apache-2.0",
+        "mapper:simulated": True,
+        "extent": {
+            "spatial": {"bbox": [bbox]},
+            "temporal": {"interval": [[times[0], times[-1]]]},
+        },
+        "links": [],
+    }
 
 
 def optical_item(
@@ -182,7 +205,13 @@ def _item(
         "geometry": mapping(ground),
         "bbox": list(ground.bounds),
         "properties": properties,
-        "links": [],
+        "links": [
+            {
+                "rel": "collection",
+                "href": f"./{collection}/{COLLECTION_FILE}",
+                "type": "application/json",
+            }
+        ],
         "assets": assets,
     }
 
