@@ -20,7 +20,6 @@ PIXEL_LIBRARIES = (
     "pyproj",
     "shapely",
     "odc-geo",
-    "odc-stac",
     "numba",
 )
 """Libraries whose other version may end in other bits."""
