@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 import shapely
-from mapper.land.area import Area
 
 from mapper.errors import SceneError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Sensor
 from mapper.imagery.scenes import Asset, Choice, Period, Scene, choose
 from mapper.inference.windows import needed_region, windows_touching
+from mapper.land.area import Area
 from mapper.land.grid import outlines
 from mapper.production.estimate import Team, cost_of
 from mapper.production.plan import Plan, make_plan, planned_tiles
