@@ -27,7 +27,7 @@ class Request:
     def __init__(self, aoi: Path, archive: Path, period: str, checkpoint: Path) -> None:
         self.options = [
             *("--aoi", str(aoi), "--archive", str(archive), "--period", period),
-            *("--checkpoint", str(checkpoint)),
+            *("--checkpoint", str(checkpoint), "--max-cloud", "90"),
         ]
         self.name = f"{aoi.stem}_{period.replace('/', '_')}"
 
@@ -150,7 +150,7 @@ def test_another_setting_makes_its_tiles_anew(
 ) -> None:
     before = sha256(in_peace / "observations.tif")
     request_small.finished(
-        in_peace.parent, "--tile-size", "1024", "--workers", "2", "--max-cloud", "90"
+        in_peace.parent, "--tile-size", "1024", "--workers", "2", "--max-cloud", "60"
     )
     *_, last = read_journal(in_peace / "journal.jsonl")
     assert (last["event"], last["done"], last["kept"]) == ("run ended", 1, 0)
