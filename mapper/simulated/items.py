@@ -43,6 +43,8 @@ Item = dict[str, Any]
 def collection_of(name: str, items: Sequence[Item]) -> Item:
     """The STAC collection of the items of one sensor; there is at least one."""
     boxes = np.array([item["bbox"] for item in items])
+    crossing = boxes[:, 0] > boxes[:, 2]
+    boxes[crossing, 0], boxes[crossing, 2] = -180, 180
     times = sorted(item["properties"]["datetime"] for item in items)
     bbox = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
     return {
@@ -203,7 +205,7 @@ def _item(
         "id": name,
         "collection": collection,
         "geometry": mapping(ground),
-        "bbox": list(ground.bounds),
+        "bbox": _bbox(ground),
         "properties": properties,
         "links": [
             {
@@ -214,6 +216,16 @@ def _item(
         ],
         "assets": assets,
     }
+
+
+def _bbox(ground: BaseGeometry) -> list[float]:
+    """West, south, east, north; west is the larger where the ground crosses 180 degrees."""
+    west, south, east, north = ground.bounds
+    parts = np.array([part.bounds for part in shapely.get_parts(ground)])
+    if west == -180 and east == 180:
+        beyond = parts[:, 0] < 0
+        west, east = parts[~beyond, 0].min(), parts[beyond, 2].max()
+    return [float(west), float(south), float(east), float(north)]
 
 
 def _lonlat(footprint: BaseGeometry, region: Region) -> BaseGeometry:

@@ -12,6 +12,7 @@ a lattice in the three dimensions of space: the surface of the Earth has no seam
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numba
 import numpy as np
@@ -30,8 +31,6 @@ def _gauss_table() -> Singles:
 
     A look-up of 8,192 values is exact to the fourth digit and ten times faster than drawing.
     """
-    from statistics import NormalDist
-
     normal = NormalDist()
     shares = (np.arange(_GAUSS_STEPS) + 0.5) / _GAUSS_STEPS
     return np.array([normal.inv_cdf(float(share)) for share in shares], np.float32)

@@ -22,6 +22,7 @@ from mapper.land.grid import Zone, outlines
 from mapper.simulated import archive as archive_module
 from mapper.simulated.acquisitions import groups_over
 from mapper.simulated.archive import INDEX, Progress, simulate
+from mapper.simulated.items import radar_item
 from mapper.simulated.need import needed_ground
 
 PERIOD = (date(2024, 6, 1), date(2024, 6, 30))
@@ -215,6 +216,19 @@ def test_scenes_exist_across_180_at_the_equator_and_in_the_south(
     for group in tiles:
         spacing = {scene.time for scene in group.optical}
         assert 1 <= len(spacing) <= 12
+
+
+def test_items_across_180_degrees_are_written_as_geojson_asks() -> None:
+    """RFC 7946: geometries are cut there, and the west of a box is larger than its east."""
+    needed = needed_ground(shapely.box(179.999, -16.6, 180, -16.59))
+    for group in groups_over(needed, date(2024, 6, 1), date(2024, 6, 30)):
+        if group.radar:
+            item = radar_item(group, group.radar[0], group.ground, {"vv": "a", "vh": "b"})
+            west, south, east, north = item["bbox"]
+            assert west > 179 > -179 > east and south < north
+            shape = shapely.from_geojson(json.dumps(item["geometry"]))
+            assert shape.geom_type == "MultiPolygon" and shape.is_valid
+            assert shape.area < 0.1
 
 
 def test_what_a_window_reads_is_there() -> None:
