@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapper.simulated.noise import (
@@ -34,6 +34,7 @@ def test_the_table_of_quantiles_is_standard_normal() -> None:
     assert abs(GAUSS.mean()) < 1e-6 and abs(GAUSS.std() - 1) < 1e-3
 
 
+@settings(deadline=None)  # the first call compiles
 @given(_FAR, _FAR, _FAR)
 def test_noise_is_continuous_everywhere(x: float, y: float, z: float) -> None:
     step = 1e-4
@@ -54,6 +55,7 @@ def test_an_array_of_noise_is_its_points() -> None:
     assert field[2, 3] == np.float32(alone)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.floats(-1e7, 1e7), st.floats(-1e7, 1e7))
 def test_a_point_belongs_to_the_nearest_centre(u: float, v: float) -> None:
     cell, east, north, distance, border = nearest_cell(u, v, 500.0, 0.9, 11)
