@@ -35,6 +35,7 @@ SETTINGS = {
     "distributed.scheduler.worker-ttl": "300s",
     "distributed.comm.timeouts.connect": "60s",
     "distributed.comm.timeouts.tcp": "60s",
+    "distributed.worker.profile.enabled": False,  # see `still_profiler`
     "distributed.worker.memory.target": False,  # results are tiny: there is nothing to spill
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": 0.80,
@@ -93,7 +94,21 @@ class NetworkPlugin(WorkerPlugin):
         if self.own_process and threading.current_thread() is threading.main_thread():
             # Ctrl-C reaches the whole process group; the driver alone answers it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        still_profiler(worker)
         self.predictor = self.network.load()
+
+
+def still_profiler(worker: Any) -> None:
+    """Stop Dask's sampling of a worker's threads, in clusters that others have set up, too.
+
+    It calls sys._current_frames() a hundred times a second, and in Python before 3.12 that can
+    start a garbage collection while it holds the interpreter's lock on threads; if what is collected
+    has thread-local data, the worker waits for itself for ever.
+    """
+    for name in ("profile", "profile-cycle"):
+        callback = worker.periodic_callbacks.pop(name, None)
+        if callback is not None:
+            callback.stop()
 
 
 def predictor_here(plugin_name: str) -> Predictor:

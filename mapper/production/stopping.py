@@ -23,7 +23,7 @@ class Stopped(BaseException):
     """Somebody asked the program to end: no error, and nothing on the way should catch it."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+        super().__init__(f"signal {signum}")
         self.signum = signum
         """The signal that asked."""
 

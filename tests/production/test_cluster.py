@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster, get_worker
 
 from mapper.errors import CheckpointError, RequestError
 from mapper.production.cluster import Network, connect, equip, predictor_here
@@ -38,6 +38,19 @@ def test_a_worker_loads_the_network_once_and_again_after_a_crash(micro_checkpoin
         assert answers[0][1] == "fp32"
         client.restart()
         assert client.submit(seen, wanted.plugin_name, pure=False).result()[1] == "fp32"
+
+
+def test_no_worker_is_sampled_by_a_profiler_that_may_lock_it_up(micro_checkpoint: Path) -> None:
+    wanted = network(micro_checkpoint)
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
+        with Client(cluster) as client:
+            assert client.submit(has_profiler, pure=False).result()
+            equip(client, wanted, own_process=False)
+            assert not client.submit(has_profiler, pure=False).result()
+
+
+def has_profiler() -> bool:
+    return "profile" in get_worker().periodic_callbacks
 
 
 def test_a_worker_that_finds_another_network_stops_the_run(
