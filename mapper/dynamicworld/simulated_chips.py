@@ -20,7 +20,7 @@ from mapper.imagery.clouds import DEFAULT_DILATION_PX, clear_mask
 from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
-from mapper.simulated.ground import DRY, RELIEF, RIVERS, ground
+from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.landscape import grown
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
 from mapper.simulated.painting import MARGIN_PX, Surface, surface
@@ -60,8 +60,10 @@ _LAND: tuple[tuple[Box, float], ...] = (
 _MOUNTAIN_SHARE = 0.22
 """Chips drawn along the great ranges: most of the snow and rock is there, on 3 % of the land."""
 _WET_SHARE = 0.25
+_SETTLED_SHARE = 0.25
 _TRIED = 5
-"""This share of the chips is the wettest of so many: marsh and lakes are rare and worth seeing."""
+"""These shares of the chips are the wettest and the most peopled of so many: marsh, lakes and towns
+are rare and worth seeing."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _FRAME_PX = 6
@@ -98,9 +100,10 @@ def simulated_chip(
     """
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
-    if random.random() < _WET_SHARE:
+    draw = random.random()
+    if draw < _WET_SHARE + _SETTLED_SHARE:
         others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
-        spot = max(others, key=_wetness)
+        spot = max(others, key=_wetness if draw < _WET_SHARE else _peopled)
     looks = int(random.integers(2, 6)), int(random.integers(2, 9))
     return chip_at(spot, int(random.integers(2**31)), looks, places)
 
@@ -165,14 +168,25 @@ def _spot(random: np.random.Generator, excluded: Sequence[Box], chip_px: int) ->
 
 
 def _wetness(spot: Spot) -> float:
-    """How much water a place is likely to have: slow fields at the chip's middle."""
+    """How much water a place is likely to have."""
+    slow = _slow(spot)
+    steep = float(slow[RELIEF]) / 400
+    return float(slow[RIVERS]) - 3 * float(slow[DRY]) - min(steep, 3.0)
+
+
+def _peopled(spot: Spot) -> float:
+    """How many people a place is likely to have."""
+    slow = _slow(spot)
+    return float(slow[PEOPLE]) - 1.5 * max(0.0, float(slow[DRY]) - 0.6)
+
+
+def _slow(spot: Spot) -> npt.NDArray[np.float32]:
+    """The slow fields at the chip's middle."""
     region = spot.region
     middle = Region(
         region.zone, region.left + region.width // 2, region.top + region.height // 2, 1, 1
     )
-    slow = ground(middle).slow[:, 0, 0]
-    steep = float(slow[RELIEF]) / 400
-    return float(slow[RIVERS]) - 3 * float(slow[DRY]) - min(steep, 3.0)
+    return ground(middle).slow[:, 0, 0]
 
 
 def _first_day(random: np.random.Generator, lat: float) -> int:

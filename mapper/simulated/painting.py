@@ -7,6 +7,7 @@ it smooth over some tens of metres and part white.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numba
@@ -35,6 +36,13 @@ _TEXTURE_M[[SHRUB, BUILT, BARE, SNOW]] = (38, 36, 55, 140)
 _RANK_STRETCH = np.array([0.7, 1.0, 1.5, 2.4], np.float32)
 """Wavelengths of the ranks relative to the class's, so that no single one shows."""
 _DRIFT_M = 900.0
+_HOUSE_M = 46.0
+"""Wavelength of houses and the gardens between them."""
+_QUARTER_M = 700.0
+"""Wavelength at which a town is densely or loosely built."""
+_GARDEN_SHARE, _GARDEN_SPREAD = 0.42, 0.26
+"""Share of built-up ground that shows a garden, yard or field instead of a roof or street: from
+almost none in a dense town to four fifths in a village of scattered houses."""
 _SEED = 12000
 
 
@@ -65,10 +73,11 @@ def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
         raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
     wide = landscape(grown(region, MARGIN_PX))
     mixture = spectra(places)
-    component = _components(wide, mixture)
     at = wide.ground
+    shown = _shown(wide.truth, wide.unit, at.x, at.y, at.z)
+    component = _components(wide, shown, mixture)
     deviation = _deviation(
-        wide.truth,
+        shown,
         wide.unit,
         component,
         at.x,
@@ -84,7 +93,48 @@ def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
     return Surface(region, wide, mixture, component, deviation)
 
 
-def _components(wide: Landscape, mixture: Spectra) -> npt.NDArray[np.int16]:
+@numba.njit(cache=True)
+def _shown(
+    truth: npt.NDArray[np.uint8],
+    unit: npt.NDArray[np.uint32],
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    z: npt.NDArray[np.float64],
+) -> npt.NDArray[np.uint8]:
+    """(y, x) class that a pixel looks like: its own, or in a town also that of a garden.
+
+    Built-up land is a mixture on the ground, and labels of 10 m do not follow each roof: ground
+    between houses is labelled as built. Roads, whose unit is no block, have no gardens.
+    """
+    shown = truth.copy()
+    normal = NOISE_SPREAD
+    for row in range(truth.shape[0]):
+        for column in range(truth.shape[1]):
+            if truth[row, column] != BUILT or unit[row, column] < np.uint32(0x80000000):
+                continue
+            a, b, c = x[row, column], y[row, column], z[row, column]
+            far = 1.0 / _QUARTER_M
+            loose = gradient(a * far, b * far, c * far, _SEED + 31) / normal
+            near = 1.0 / _HOUSE_M
+            house = gradient(a * near, b * near, c * near, _SEED + 32) / normal
+            # A logistic curve stands for the normal distribution's, to 0.01.
+            share = _GARDEN_SHARE + _GARDEN_SPREAD * loose
+            if 1.0 / (1.0 + math.exp(1.702 * house)) >= share:
+                continue
+            wide = 0.4 * near
+            kind = gradient(a * wide, b * wide, c * wide, _SEED + 33) / normal
+            if kind < -0.5:
+                shown[row, column] = TREES
+            elif kind < 0.55:
+                shown[row, column] = GRASS
+            else:
+                shown[row, column] = CROPS if kind < 1.2 else BARE
+    return shown
+
+
+def _components(
+    wide: Landscape, shown: npt.NDArray[np.uint8], mixture: Spectra
+) -> npt.NDArray[np.int16]:
     """(y, x) component of every pixel.
 
     A province lies inside one degree of latitude, so any of its pixels tells its climate.
@@ -97,12 +147,12 @@ def _components(wide: Landscape, mixture: Spectra) -> npt.NDArray[np.int16]:
             for p, a, d in zip(provinces, lat, drift, strict=True)
         ]
     )
-    return components_of(wide.truth, wide.unit, wide.province, provinces, palettes)
+    return components_of(shown, wide.unit, wide.province, provinces, palettes)
 
 
 @numba.njit(cache=True)
 def _deviation(
-    truth: npt.NDArray[np.uint8],
+    shown: npt.NDArray[np.uint8],
     unit: npt.NDArray[np.uint32],
     component: npt.NDArray[np.int16],
     x: npt.NDArray[np.float64],
@@ -116,14 +166,14 @@ def _deviation(
     gauss: Singles,
 ) -> Singles:
     """(12, y, x) deviation of every pixel from its component's mean."""
-    out = np.empty((spot.shape[1], *truth.shape), np.float32)
+    out = np.empty((spot.shape[1], *shown.shape), np.float32)
     steps = np.uint32(gauss.size - 1)
     place = np.empty(RANK)
     within = np.empty(RANK)
-    for row in range(truth.shape[0]):
-        for column in range(truth.shape[1]):
+    for row in range(shown.shape[0]):
+        for column in range(shown.shape[1]):
             a, b, c = x[row, column], y[row, column], z[row, column]
-            code, kind = truth[row, column], component[row, column]
+            code, kind = shown[row, column], component[row, column]
             field = unit[row, column] >= np.uint32(0x80000000)
             own = mix(unit[row, column] + np.uint32(code))
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
