@@ -99,6 +99,7 @@ class Predictor:
         self._normalisation = {
             band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()
         }
+        self._temperature = checkpoint.temperature
         self._weights = torch.from_numpy(weights()).to(self.device)
         _use_one_torch_thread()
         self._pool = ThreadPoolExecutor(self._threads, "window", _use_one_torch_thread)
@@ -137,6 +138,18 @@ class Predictor:
             np.copyto(confidence[here], percent, where=mapped[here])
         return Prediction(region, land_cover, confidence, len(windows))
 
+    def predict_alone(self, composite: Composite) -> Prediction:
+        """The answer for one window by itself, unblended, radar alone included: to judge chips by.
+
+        Args:
+            composite: over a square of a window's size, wherever it lies.
+        """
+        region = composite.region
+        seen = _seen(composite, region, allow_radar_only=True)
+        code, percent = _most_likely(self._probabilities(composite, [region])[0])
+        land_cover, confidence = (np.where(seen, x, NODATA) for x in (code, percent))
+        return Prediction(region, land_cover, confidence, 1)
+
     def close(self) -> None:
         """Let the threads go; the predictor can no longer be used."""
         self._pool.shutdown()
@@ -160,6 +173,13 @@ class Predictor:
 
     def _answer(self, composite: Composite, windows: list[Region]) -> Tensor:
         """(window, class, y, x) float32 probabilities times the taper, on the device."""
+        with torch.inference_mode():
+            answer = self._probabilities(composite, windows)
+            answer *= self._weights
+            return answer
+
+    def _probabilities(self, composite: Composite, windows: list[Region]) -> Tensor:
+        """(window, class, y, x) float32, calibrated by the checkpoint's temperature."""
         half = torch.autocast(
             self.device.type,
             self.precision.dtype,
@@ -170,9 +190,10 @@ class Predictor:
             with half:
                 logits: Tensor = self._network(*inputs)[: len(windows)]
             _require_numbers(logits, windows, self.precision.value)
-            answer = torch.softmax(logits.contiguous(), dim=1)
-            answer *= self._weights
-            return answer
+            logits = logits.contiguous()
+            if self._temperature != 1:
+                logits *= 1 / self._temperature
+            return torch.softmax(logits, dim=1)
 
     def _input(self, composite: Composite, window: Region) -> NetworkInput:
         """A window's pixels, normalised."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import zip_longest
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ class Checkpoint:
     """Side of the training windows in pixels: logits depend on it, so inference uses the same."""
     facts: dict[str, str]
     """Training data, steps, seed, whether simulated, scores: for people and product metadata."""
+    temperature: float = 1.0
+    """What logits are divided by before they become probabilities; 1.0 where none was fitted."""
     digest: str = ""
     """SHA-256 of the file, in hexadecimal; empty before the checkpoint has one."""
 
@@ -78,6 +81,10 @@ class Checkpoint:
                 )
         if self.window <= 0:
             raise CheckpointError(f"a window of {self.window} px; wanted a positive side")
+        if not (isfinite(self.temperature) and self.temperature > 0):
+            raise CheckpointError(
+                f"a temperature of {self.temperature}; wanted a positive number, 1 for none"
+            )
 
 
 def packaged() -> Path:
@@ -134,6 +141,7 @@ DESCRIPTION = (
     "legend",
     "normalisation",
     "window",
+    "temperature",
     "facts",
 )
 """The fields of a Checkpoint that are written as they are."""
@@ -209,6 +217,8 @@ def described(data: bytes, path: Path) -> dict[str, Any]:
             "legend": tuple(facts["legend"]),
             "normalisation": {band: four(r) for band, r in facts["normalisation"].items()},
             "window": int(facts["window"]),
+            # Files written before there was one have none.
+            "temperature": float(facts.get("temperature", 1.0)),
             "facts": {str(name): str(value) for name, value in facts["facts"].items()},
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:

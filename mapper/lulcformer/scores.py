@@ -5,6 +5,7 @@ A confusion matrix is (class, class) int64 counts of pixels: rows are the truth,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -36,15 +37,33 @@ def score(
         batch: chips per forward pass.
         precision: the type of the matrix products; float32 is no autocast.
     """
-    device = next(model.parameters()).device
     classes = model.variant.classes
+    device = next(model.parameters()).device
     total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-    with torch.inference_mode(), torch.autocast(device.type, precision, precision != torch.float32):
-        for indices in torch.split(torch.arange(len(chips)), batch):
-            shown = only(chips.take(indices).to(device), seen)
-            logits = model(shown.optical, shown.radar, shown.optical_valid, shown.radar_valid)
-            total += confusion(shown.label, logits.argmax(1), classes)
+    for label, logits in answers(model, chips, seen=seen, batch=batch, precision=precision):
+        total += confusion(label, logits.argmax(1), classes)
     return total.cpu()
+
+
+def answers(
+    model: LulcFormer,
+    chips: Chips,
+    *,
+    seen: Seen = "both",
+    batch: int = 2,
+    precision: torch.dtype = torch.float32,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Labels (chip, y, x) and logits (chip, class, y, x) of a few chips at a time; see `score`."""
+    device = next(model.parameters()).device
+    for indices in torch.split(torch.arange(len(chips)), batch):
+        shown = only(chips.take(indices).to(device), seen)
+        # Entered anew for each batch: a mode must not reach into who reads this between two.
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, precision, precision != torch.float32),
+        ):
+            logits = model(shown.optical, shown.radar, shown.optical_valid, shown.radar_valid)
+        yield shown.label, logits
 
 
 def only(batch: Batch, seen: Seen) -> Batch:
@@ -82,4 +101,24 @@ def mean_iou(matrix: Tensor) -> float:
 
 def balanced_accuracy(matrix: Tensor) -> float:
     """Mean share answered right of the classes that occur in the truth."""
-    return float((matrix.diagonal().double() / matrix.sum(1)).nanmean())
+    return float(class_recall(matrix).nanmean())
+
+
+def class_recall(matrix: Tensor) -> Tensor:
+    """(class,) float64 share of a class's pixels that were found; NaN where there are none."""
+    return matrix.diagonal().double() / matrix.sum(1)
+
+
+def class_precision(matrix: Tensor) -> Tensor:
+    """(class,) float64 share of the answers that are right; NaN where there are none."""
+    return matrix.diagonal().double() / matrix.sum(0)
+
+
+def class_f1(matrix: Tensor) -> Tensor:
+    """(class,) float64 harmonic mean of precision and recall; NaN for a class that never occurs."""
+    return 2 * matrix.diagonal().double() / (matrix.sum(0) + matrix.sum(1))
+
+
+def macro_f1(matrix: Tensor) -> float:
+    """Mean F1 of the classes that occur in the truth or the answers."""
+    return float(class_f1(matrix).nanmean())

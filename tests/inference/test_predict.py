@@ -126,6 +126,46 @@ def test_prediction_equals_the_unfolded_network_blended_slowly(
     assert np.array_equal(usual.land_cover[is_clear], sums.argmax(0)[is_clear])
 
 
+def test_a_temperature_changes_confidence_and_hardly_a_class(
+    usual: Prediction, ground: Composite, checkpoint: Checkpoint
+) -> None:
+    """Where one window answers, no class may change; where several are blended, close calls may."""
+    sure = Predictor(replace(checkpoint, temperature=0.5), "cpu", "fp32")
+    found = sure.predict(ground, everywhere(TILE), TILE)
+    sure.close()
+    changed = found.land_cover != usual.land_cover
+    once = np.zeros(TILE.shape, np.int64)
+    for window in windows_over(TILE):
+        shared = window.intersection(TILE)
+        assert shared is not None
+        once[shared.slices_in(TILE)] += 1
+    assert not changed[once == 1].any()
+    assert changed.mean() < 0.02
+    assert found.confidence.mean() > usual.confidence.mean() + 5
+
+
+def test_a_window_alone_is_the_network_s_own_answer(
+    ground: Composite, checkpoint: Checkpoint
+) -> None:
+    tempered = replace(checkpoint, temperature=1.5)
+    pixels = cut(ground, Region(ZONE, TILE.left - 7, TILE.top - 9, WINDOW_PX, WINDOW_PX))
+    pixels.optical[:, :40] = 0
+    pixels.radar[:, :20] = np.nan
+    lone = Predictor(tempered, "cpu", "fp32")
+    found = lone.predict_alone(pixels)
+    lone.close()
+    rules = {band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()}
+    given = normalise(pixels.optical, pixels.radar, rules)
+    inputs = (given.optical, given.radar, given.optical_valid[None], given.radar_valid[None])
+    with torch.no_grad():
+        logits = model_of(checkpoint)(*(torch.from_numpy(x)[None] for x in inputs))[0]
+    answer = torch.softmax(logits / 1.5, dim=0)
+    best, code = (x.numpy() for x in answer.max(dim=0))
+    assert np.all(found.land_cover[:20] == NODATA) and np.all(found.confidence[:20] == NODATA)
+    assert np.abs(found.confidence[20:] - 100 * best[20:]).max() <= 0.5 + 1e-2
+    assert np.mean(found.land_cover[20:] == code[20:]) > 0.9999
+
+
 def test_threads_change_no_byte(
     usual: Prediction, ground: Composite, checkpoint: Checkpoint
 ) -> None:
