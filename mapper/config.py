@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mapper.errors import RequestError
+from mapper.imagery.archives import SIMULATED
 from mapper.imagery.scenes import Period
 from mapper.production.recipe import ALL_LOOKS, Recipe, Resources
 
 PREFIX = "MAPPER_"
 RESOURCES_TABLE = "resources"
-SIMULATED = "simulated"
-"""Name of the archive that the program makes itself."""
 SIMULATED_PERIOD = Period.parse("2024-06-01/2024-08-31")
 """Days of the simulated archive where no others are asked for."""
 

@@ -203,6 +203,23 @@ def test_a_checkpoint_of_another_legend_is_refused_by_name(
     assert "sea" in fails(5, "run", *request_small, "--checkpoint", other)
 
 
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        (2, ["--crs", "EPSG:99999999"]),
+        (2, ["--device", "abacus"]),
+        (5, ["--checkpoint", "nowhere.safetensors"]),
+        (6, ["--out", "/dev/null/maps"]),
+    ],
+)
+def test_what_costs_nothing_to_check_is_checked_before_an_archive_is_simulated(
+    fails: Fails, small_aoi: Path, tmp_path: Path, code: int, wrong: list[str]
+) -> None:
+    request = ["--aoi", small_aoi, "--archive", "simulated", *wrong]
+    fails(code, "run", *request, out=Path(wrong[1]) if code == 6 else None)
+    assert not (tmp_path / "maps").exists(), "nothing was simulated"
+
+
 # 6: the output
 
 

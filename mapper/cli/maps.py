@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -21,9 +21,11 @@ from mapper.cli.options import (
     recipe_options,
 )
 from mapper.cli.simulated import simulated_archive
-from mapper.config import RECIPE_KEYS, RESOURCE_KEYS, SIMULATED, settings
-from mapper.land.area import Area
-from mapper.production.recipe import Recipe, Resources
+from mapper.config import RECIPE_KEYS, RESOURCE_KEYS, settings
+from mapper.imagery.archives import SIMULATED
+
+if TYPE_CHECKING:
+    from mapper.production.prepare import Request
 
 
 @click.command()
@@ -45,10 +47,10 @@ def run(out: Path, debug: bool, **options: Any) -> None:
     from mapper.production.run import run as run_plan
 
     console = Console(stderr=True)
-    area, recipe, resources = _request(options, out, console)
-    made, network = prepare(area, recipe, resources)
+    request = _request(options, out, console)
+    made = prepare(request)
     with progress_on(console) as progress:
-        folder = run_plan(made, network, out, resources, progress)
+        folder = run_plan(made, request.network, out, request.resources, progress)
     click.echo("\n".join(map_lines(folder)))
 
 
@@ -67,27 +69,26 @@ def plan(out: Path, as_json: bool, debug: bool, **options: Any) -> None:
     """
     from mapper.production.prepare import prepare
     from mapper.production.report import plan_facts, plan_lines
-    from mapper.production.room import require_writable
 
-    area, recipe, resources = _request(options, out, Console(stderr=True))
-    made, network = prepare(area, recipe, resources)
-    require_writable(out, made.write_bytes)
+    request = _request(options, out, Console(stderr=True))
+    made = prepare(request)
     if as_json:
-        click.echo(json.dumps(plan_facts(made, network), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(plan_facts(made, request.network), indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join(plan_lines(made, network)))
+        click.echo("\n".join(plan_lines(made, request.network)))
 
 
-def _request(
-    options: Mapping[str, Any], out: Path, console: Console
-) -> tuple[Area, Recipe, Resources]:
-    """Area, recipe and resources out of the options; the simulated archive is made if need be."""
+def _request(options: Mapping[str, Any], out: Path, console: Console) -> Request:
+    """The checked request that the options make; a simulated archive is made when all is well."""
+    from mapper.production.prepare import check
+
     known = {*RECIPE_KEYS, *RESOURCE_KEYS}
     flags = {key: value for key, value in options.items() if key in known}
     recipe, resources = settings(options["recipe_file"], os.environ, flags)
-    area = area_in(options)
-    if recipe.archive == SIMULATED:
-        folder = out / SIMULATED / f"{area.name}_{recipe.period.start}_{recipe.period.end}"
-        index = simulated_archive(area, recipe.period, folder, resources.workers, console)
-        recipe = replace(recipe, archive=str(index))
-    return area, recipe, resources
+    request = check(area_in(options), recipe, resources, out)
+    if recipe.archive != SIMULATED:
+        return request
+    area, period = request.area, recipe.period
+    folder = out / SIMULATED / f"{area.name}_{period.start}_{period.end}"
+    index = simulated_archive(area, period, folder, resources.workers, console)
+    return replace(request, recipe=replace(request.recipe, archive=str(index)))

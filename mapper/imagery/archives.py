@@ -14,6 +14,8 @@ from pathlib import Path
 from mapper.errors import ArchiveError, RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, Sensor
 
+SIMULATED = "simulated"
+"""Name of the archive that the program makes itself, where and when it is asked for."""
 INDEX_SUFFIXES = (".json", ".geojson", ".parquet")
 """Local indexes: a STAC ItemCollection, or STAC-GeoParquet."""
 _INDEX_NAMES = ("items.parquet", "items.json", "items.geojson")

@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from mapper.imagery.archives import archive
+from mapper.imagery.archives import SIMULATED, archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
 from mapper.imagery.scenes import choose
 from mapper.imagery.search import search
 from mapper.inference.windows import WINDOW_PX
 from mapper.land.area import Area
-from mapper.land.grid import outlines
+from mapper.land.grid import Outline, outlines
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer import checkpoint
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.canvas import canvas_over
-from mapper.production.estimate import cost_of
+from mapper.production.estimate import cost_of, written_bytes
 from mapper.production.plan import Plan, make_plan, planned_tiles
 from mapper.production.recipe import PACKAGED, Recipe, Resources
+from mapper.production.room import require_writable
 from mapper.production.team import settled, team_for
 
 
-def prepare(area: Area, recipe: Recipe, resources: Resources) -> tuple[Plan, Checkpoint]:
-    """The plan of a run, its device and precision decided, and the checkpoint it will use.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that every cheap check has passed: what is left may cost minutes."""
 
-    What would fail at hour six fails here: cheap checks first, the archive last.
+    area: Area
+    """What to map."""
+    land: tuple[Outline, ...]
+    """The area's outline in each of its zones."""
+    recipe: Recipe
+    """How, with device and precision decided."""
+    resources: Resources
+    """With what."""
+    network: Checkpoint
+    """The weights."""
+
+
+def check(area: Area, recipe: Recipe, resources: Resources, out: Path) -> Request:
+    """Refuse what would fail at hour six, before anything is searched, simulated or read.
 
     Raises:
-        MapperError: any of its children, but IncompleteError.
+        MapperError: any of its children, but SceneError and IncompleteError.
     """
-    land = outlines(area.geometry)
+    land = tuple(outlines(area.geometry))
     canvas_over(land, recipe.crs)  # refuses a CRS that the national products could not have
-    source = archive(recipe.archive)
+    if recipe.archive != SIMULATED:
+        archive(recipe.archive)
+    require_writable(out, written_bytes(sum(outline.shape.area for outline in land)))
     recipe = settled(recipe, resources)
-    network = fitting_checkpoint(recipe)
+    return Request(area, land, recipe, resources, fitting_checkpoint(recipe))
+
+
+def prepare(request: Request) -> Plan:
+    """The plan of a request: its archive is searched, and no pixel is read.
+
+    Raises:
+        ArchiveError: the archive is down, or answers what is no STAC.
+        SceneError: no scene fits.
+        RequestError: no scheduler answers.
+    """
+    recipe, source = request.recipe, archive(request.recipe.archive)
     selection = choose(
-        search(source, area.geometry, recipe.period),
+        search(source, request.area.geometry, recipe.period),
         recipe.choice,
-        area=area.title,
+        area=request.area.title,
         period=recipe.period,
         allow_radar_only=recipe.allow_radar_only,
     )
-    tiles = planned_tiles(land, recipe.tile_px, selection)
-    parameters = sum(tensor.numel() for tensor in network.weights.values())
-    plan = make_plan(
-        area,
+    tiles = planned_tiles(request.land, recipe.tile_px, selection)
+    parameters = sum(tensor.numel() for tensor in request.network.weights.values())
+    return make_plan(
+        request.area,
         recipe,
         selection,
         tiles,
-        team_for(resources, recipe.device, len(tiles)),
+        team_for(request.resources, recipe.device, len(tiles)),
         cost_of(parameters, recipe.precision, source.is_local),
         simulated=any(scene.simulated for scene in selection.kept),
     )
-    return plan, network
 
 
 def checkpoint_path(recipe: Recipe) -> Path:
