@@ -4,6 +4,7 @@
     ├── RequestError       2  what was asked for: a country, an area, a period, an option
     ├── ArchiveError       3  the archive cannot be reached, or answers what cannot be used
     ├── SceneError         4  no scene fits the request, or a scene cannot be read
+    │   └── ReadError      4  one asset of a scene cannot be read, for good
     ├── CheckpointError    5  the weights are missing, damaged, or made for something else
     ├── OutputError        6  a product cannot be written, or is not what was written
     └── IncompleteError    7  the run ended, but some tiles failed
@@ -39,6 +40,29 @@ class SceneError(MapperError):
     """No scene fits the request, or the pixels of a scene cannot be used."""
 
     exit_code: ClassVar[int] = 4
+
+
+class ReadError(SceneError):
+    """One asset of a scene cannot be read, whatever was tried.
+
+    Args:
+        scene_id: of the scene.
+        asset: its name, such as B04.
+        reason: a few words, without query or token of any address.
+    """
+
+    def __init__(self, scene_id: str, asset: str, reason: str) -> None:
+        super().__init__(
+            f"{asset} of scene {scene_id} cannot be read ({reason}); run again, and if it fails"
+            " again check this file in the archive"
+        )
+        self.scene_id = scene_id
+        self.asset = asset
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ReadError], tuple[str, str, str]]:
+        """As pickle needs it, which would call it with the message alone."""
+        return ReadError, (self.scene_id, self.asset, self.reason)
 
 
 class CheckpointError(MapperError):

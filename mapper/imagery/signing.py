@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from planetary_computer.sas import get_token
+from planetary_computer.sas import TOKEN_CACHE, get_token
 
 _BLOB_HOST = ".blob.core.windows.net"
 _TOKEN_RETRIES = 4
@@ -30,12 +31,45 @@ def signed(href: str, signing: str | None) -> str:
     return href if signing is None else _SIGNERS[signing](href)
 
 
+def renew(href: str, signing: str | None, age_s: float) -> None:
+    """Forget the token of an asset that was refused, so that the next `signed` asks for another.
+
+    Args:
+        href: as the archive's item has it.
+        signing: who signs.
+        age_s: seconds since the refused read began. A token asked for since then is kept: of many
+            readers that are refused at once, one has it renewed for all.
+    """
+    if signing is not None:
+        _RENEWERS[signing](href, time.monotonic() - age_s)
+
+
+_renewed: dict[str, float] = {}
+"""When the tokens of each container were last forgotten, by `time.monotonic`."""
+
+
+def _renew_planetary_computer(href: str, since: float) -> None:
+    account, container = _container(href)
+    with _asking:
+        if _renewed.get(f"{account}/{container}", since) > since:
+            return
+        for key in [key for key in TOKEN_CACHE if key.endswith(f"/{account}/{container}")]:
+            del TOKEN_CACHE[key]
+        _renewed[f"{account}/{container}"] = time.monotonic()
+
+
+def _container(href: str) -> tuple[str, str]:
+    """Storage account and container of a blob's address."""
+    parts = urlsplit(href)
+    return (parts.hostname or "").removesuffix(_BLOB_HOST), parts.path.split("/")[1]
+
+
 def _by_planetary_computer(href: str) -> str:
     parts = urlsplit(href)
     host = parts.hostname or ""
     if not host.endswith(_BLOB_HOST) or parts.query:
         return href
-    account, container = host.removesuffix(_BLOB_HOST), parts.path.split("/")[1]
+    account, container = _container(href)
     with _asking:  # many readers start at once, and one token does for all of them
         try:
             token = get_token(account, container, retry_total=_TOKEN_RETRIES)
@@ -45,3 +79,6 @@ def _by_planetary_computer(href: str) -> str:
 
 
 _SIGNERS: dict[str, Callable[[str], str]] = {"planetary-computer": _by_planetary_computer}
+_RENEWERS: dict[str, Callable[[str, float], None]] = {
+    "planetary-computer": _renew_planetary_computer
+}

@@ -11,7 +11,7 @@ import pytest
 from planetary_computer.settings import Settings
 
 from mapper.imagery.archives import KNOWN
-from mapper.imagery.signing import signed
+from mapper.imagery.signing import renew, signed
 
 HREF = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/32/T/B02.tif"
 HOUSE = "planetary-computer"
@@ -47,6 +47,19 @@ def test_a_token_is_added_and_kept_until_it_expires(tokens: Path) -> None:
     assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
     tokens.write_text(token("sig=three", "2999-01-01T00:00:00Z"))
     assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
+
+
+def test_a_refused_token_is_replaced_once_for_all_who_were_refused(tokens: Path) -> None:
+    tokens.write_text(token("sig=one", "2999-01-01T00:00:00Z"))
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=one"
+    tokens.write_text(token("sig=two", "2999-01-01T00:00:00Z"))
+    renew(HREF, HOUSE, age_s=0.0)
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
+    tokens.write_text(token("sig=three", "2999-01-01T00:00:00Z"))
+    renew(HREF, HOUSE, age_s=60.0)  # its read began before the token was renewed
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=two"
+    renew(HREF, HOUSE, age_s=0.0)
+    assert signed(HREF, HOUSE) == f"{HREF}?sig=three"
 
 
 @pytest.mark.parametrize("answer", ["<html>", "{}", None])
