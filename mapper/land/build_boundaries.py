@@ -2,12 +2,15 @@
 
     npm pack @geo-maps/countries-coastline-50m@0.6.0    # unpack into countries/
     npm pack @geo-maps/earth-coastlines-50m@0.6.0       # unpack into coastlines/
+    pip download --no-deps --no-binary quackosm quackosm==0.19.0    # unpack into quackosm/
     python -m mapper.land.build_boundaries \\
-        countries/package/map.geo.json coastlines/package/map.geo.json
+        countries/package/map.geo.json coastlines/package/map.geo.json \\
+        quackosm/tests/test_files/monaco.osm.pbf quackosm/tests/test_files/monaco_boundary.geojson
 
-Both are OpenStreetMap of 2017, simplified to 50 m (ODbL, see DATA-LICENSE). The same two files and
-the same release of GEOS give the same bytes, in about five minutes. What is mended, and why, is in
-docs/decisions/0001-country-boundaries.md; what was done is logged.
+The first two are OpenStreetMap of 2017, simplified to 50 m, the others its Monaco of 2023 in full
+(ODbL, see DATA-LICENSE). The same files and the same release of GEOS give the same bytes, in about
+five minutes. What is mended, and why, is in docs/decisions/0001-country-boundaries.md; what was
+done is logged.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from shapely import MultiPolygon, Point, Polygon, STRtree, box
 from shapely.geometry import shape
 
 from mapper.land.boundaries import UNITS_PER_DEGREE, read, read_index, write
+from mapper.land.build_monaco import read_border, read_coast, redraw_monaco
 from mapper.land.countries import BOUNDARIES, area_km2
 from mapper.land.iso3166 import ENTRIES
 
@@ -32,7 +36,8 @@ LOG = logging.getLogger(__name__)
 
 NOTE = (
     "Contains information from OpenStreetMap (openstreetmap.org/copyright), made available under "
-    "the Open Database License 1.0; by way of @geo-maps/countries-coastline-50m 0.6.0, changed as "
+    "the Open Database License 1.0; by way of @geo-maps/countries-coastline-50m 0.6.0 and, for "
+    "Monaco, an extract by Geofabrik of 2023-12-26 in quackosm 0.19.0; changed as "
     "docs/decisions/0001-country-boundaries.md says."
 )
 
@@ -78,6 +83,15 @@ class Part(NamedTuple):
     code: str
     polygon: Polygon
     country_deg2: float  # area of all the country's polygons, degrees squared
+
+
+class Sources(NamedTuple):
+    """The files that are read."""
+
+    countries: Path  # every country's polygons, GeoJSON
+    coastlines: Path  # all the land of the world, GeoJSON
+    extract: Path  # OpenStreetMap's Monaco, for its coastline
+    border: Path  # Monaco's border round land and harbours, GeoJSON
 
 
 def polygons_of(geometry: Any) -> list[Polygon]:
@@ -178,13 +192,15 @@ def on_grid(polygons: Iterable[Polygon]) -> MultiPolygon:
     return MultiPolygon(sorted(kept, key=lambda polygon: (-polygon.area, polygon.bounds)))
 
 
-def build(countries_path: Path, coastlines_path: Path, out: Path) -> None:
-    """Read both sources, mend, and write the file."""
-    countries = load_countries(countries_path)
+def build(sources: Sources, out: Path) -> None:
+    """Read the sources, mend, and write the file."""
+    countries = load_countries(sources.countries)
     codes = {entry.code for entry in ENTRIES}
     if set(countries) != codes:
         raise SystemExit(f"codes differ from ISO 3166-1: {sorted(set(countries) ^ codes)}")
-    completed = complete_islands(countries, load_islands(coastlines_path))
+    border, coast = read_border(sources.border), read_coast(sources.extract)
+    redrawn = redraw_monaco(countries, border, coast)
+    completed = complete_islands(redrawn, load_islands(sources.coastlines))
     settled = {code: on_grid(polygons) for code, polygons in settle(completed).items()}
     write(out, {code: (shape, area_km2(shape)) for code, shape in settled.items()}, NOTE)
     start, places = read_index(out)
@@ -197,14 +213,17 @@ def build(countries_path: Path, coastlines_path: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Parse the two paths and build."""
+    """Parse the paths and build."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("countries", type=Path, help="map.geo.json of countries-coastline-50m")
     parser.add_argument("coastlines", type=Path, help="map.geo.json of earth-coastlines-50m")
+    parser.add_argument("extract", type=Path, help="monaco.osm.pbf of quackosm")
+    parser.add_argument("border", type=Path, help="monaco_boundary.geojson of quackosm")
     parser.add_argument("--out", type=Path, default=BOUNDARIES)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    build(arguments.countries, arguments.coastlines, arguments.out)
+    sources = (arguments.countries, arguments.coastlines, arguments.extract, arguments.border)
+    build(Sources(*sources), arguments.out)
 
 
 if __name__ == "__main__":

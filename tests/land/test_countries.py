@@ -10,7 +10,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import MultiPolygon, Point, STRtree, box
+from shapely import MultiPolygon, Point, Polygon, STRtree, box
 
 from mapper.errors import RequestError
 from mapper.land import boundaries
@@ -19,7 +19,8 @@ from mapper.land.iso3166 import ENTRIES, OTHER_NAMES
 
 # Official figures in km2, and the share that our outline may differ by. Statistical offices: STATEC
 # (LUX), Amt fuer Statistik (LIE), Ufficio di Statistica (SMR), Bundesamt fuer Statistik (CHE), Fiji
-# Bureau of Statistics (FJI), NSO (MLT), Republic of Cyprus, whole island (CYP), INSEE (FRA).
+# Bureau of Statistics (FJI), NSO (MLT), Republic of Cyprus, whole island (CYP), INSEE (FRA), IMSEE,
+# with the ground won from the sea since 2017 (MCO).
 OFFICIAL_KM2 = {
     "LUX": (2586.4, 0.01),
     "LIE": (160.5, 0.01),
@@ -29,8 +30,8 @@ OFFICIAL_KM2 = {
     "MLT": (316, 0.01),
     "CYP": (9_251, 0.01),
     "FRA": (551_500, 0.01),
+    "MCO": (2.08, 0.01),
 }
-MONACO_KM2 = 2.08  # IMSEE, with the ground won from the sea since 2017
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +61,19 @@ def test_areas_are_the_official_ones(code: str) -> None:
     assert area_km2(country(code).geometry) == pytest.approx(official, rel=share)
 
 
-def test_monaco_is_too_large_and_by_how_much() -> None:
-    """Known defect: the source draws the coast in steps of half a kilometre, across the harbour."""
-    excess = area_km2(country("MCO").geometry) / MONACO_KM2 - 1
-    assert 0.03 < excess < 0.06
+def test_monacos_harbours_are_nobodys_and_its_border_leaves_no_gap() -> None:
+    """Monaco's outline has another source than France's; slivers of rounding stay below a pixel."""
+    monaco = country("MCO").geometry
+    around = monaco.envelope.buffer(0.005)
+    both = monaco.union(country("FRA").geometry.intersection(around))
+    for harbour in (Point(7.4267, 43.7352), Point(7.4206, 43.7292)):
+        assert not both.intersects(harbour)
+    for ground in (Point(7.4246, 43.7311), Point(7.4325, 43.7421)):  # the rock; won since 2017
+        assert monaco.contains(ground)
+    mainland = max(both.geoms, key=lambda part: part.area)
+    assert mainland.intersection(monaco).area > 0.99 * monaco.area
+    for hole in mainland.interiors:
+        assert area_km2(MultiPolygon([Polygon(hole)])) < 1e-4
 
 
 def test_listed_areas_are_those_of_the_outlines(all_shapes: dict[str, MultiPolygon]) -> None:
