@@ -8,7 +8,6 @@ warper's approximations cannot depend on what was asked for.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,6 @@ import rasterio
 import rasterio.crs
 import rasterio.vrt
 import rasterio.warp
-import tenacity
 from affine import Affine
 from rasterio._err import CPLE_BaseError  # what the warper raises; rasterio has no public name
 from rasterio.enums import Resampling
@@ -28,7 +26,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from mapper.errors import SceneError
+from mapper.imagery.patience import Attempt, patiently
 from mapper.imagery.resample import MARGIN_PX, doubled_bilinear, doubled_nearest
 from mapper.imagery.scenes import SCL, Scene
 from mapper.imagery.signing import signed
@@ -41,23 +39,14 @@ BLOCK_PX = 512
 WARP_TOLERANCE_PX = 0.001
 """How far the warper may approximate a position. Between zones its default of 0.125 changes up to
 29 of 9,000 digits of noise, this at most 2, in the same time."""
-READ_ATTEMPTS = 3
-FIRST_WAIT_S = 0.5
-"""Doubled after each attempt; GDAL's own retries of single requests come on top."""
 GDAL_OPTIONS: dict[str, Any] = {
     # A listing of the folder would cost a request per file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # No block is asked for twice; a few rows of blocks per read in flight are enough.
     "GDAL_CACHEMAX": 32 * 2**20,
-    "GDAL_HTTP_MAX_RETRY": 3,
-    "GDAL_HTTP_RETRY_DELAY": 0.5,
-    "GDAL_HTTP_CONNECTTIMEOUT": 10,
-    "GDAL_HTTP_TIMEOUT": 120,
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_VERSION": "1.1",
 }
-_FOR_GOOD = ("404", "no such file", "not recognized", "does not exist")
-"""Words of failures that another attempt cannot mend."""
 _TOUCH_PX = 1e-4
 """Corners this close to a lattice point are on it: transforms are written with rounding."""
 
@@ -96,27 +85,15 @@ def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
         does not reach the region at all.
 
     Raises:
-        SceneError: it cannot be opened or read, after several attempts where that may help.
+        ReadError: it cannot be opened or read, after several attempts where that may help.
     """
-    href = scene.assets[name].href
-    attempts = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(READ_ATTEMPTS),
-        wait=tenacity.wait_exponential(multiplier=FIRST_WAIT_S),
-        retry=tenacity.retry_if_exception(lambda problem: _may_pass(problem, href)),
-        reraise=True,
-    )
-    try:
-        return attempts(_read, scene, name, region)
-    except (RasterioError, CPLE_BaseError, OSError) as problem:
-        raise SceneError(
-            f"{name} of scene {scene.id} cannot be read ({_cause(problem)}); run again, and if it"
-            " fails again check this file in the archive"
-        ) from None  # the chain may quote a signed URL
+    return patiently(lambda attempt: _read(scene, name, region, attempt), scene, name)
 
 
-def _read(scene: Scene, name: str, region: Region) -> Raw | None:
+def _read(scene: Scene, name: str, region: Region, attempt: Attempt) -> Raw | None:
     asset = scene.assets[name]
-    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(signed(asset.href, scene.signing)) as source:
+    href, options = signed(asset.href, scene.signing), GDAL_OPTIONS | attempt.gdal_options()
+    with rasterio.Env(**options), rasterio.open(href) as source:
         # Where nobody states one, 0: no digit, no power and no class is ever 0.
         nodata = next(v for v in (asset.nodata, source.nodata, 0.0) if v is not None)
         place = placement(source.transform) if source.crs == _crs(region.zone) else None
@@ -226,19 +203,3 @@ def _reach(source: DatasetReader, zone: Zone) -> Region | None:
 @lru_cache(maxsize=120)
 def _crs(zone: Zone) -> rasterio.crs.CRS:
     return rasterio.crs.CRS.from_epsg(zone.epsg)
-
-
-def _may_pass(problem: BaseException, href: str) -> bool:
-    """Whether another attempt may help: not with local files, not with what is not there."""
-    remote = href.startswith(("http", "s3:", "gs:", "az:", "/vsi"))
-    kind = isinstance(problem, RasterioError | CPLE_BaseError | OSError)
-    words = _cause(problem).lower()
-    return remote and kind and not any(word in words for word in _FOR_GOOD)
-
-
-def _cause(problem: BaseException) -> str:
-    """The first reason in a chain of exceptions, in one line, without the query of any URL."""
-    while problem.__cause__ is not None:
-        problem = problem.__cause__
-    line = (str(problem).splitlines() or [type(problem).__name__])[0]
-    return re.sub(r"\?[^\s'\"]*", "", line)

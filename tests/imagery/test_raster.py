@@ -170,8 +170,3 @@ def test_a_file_that_is_no_raster_names_scene_and_asset(small_archive: SmallArch
     Path(scene.assets["B04"].href).write_text("<html>sign in</html>")
     with pytest.raises(SceneError, match=r"B04 of scene s .*not recognized"):
         read_raster(scene, "B04", region_at(CORNER_M, (10, 10)))
-
-
-def test_a_cause_never_shows_the_signature_of_a_url() -> None:
-    problem = RuntimeError("failed: '/vsicurl/https://a.org/x.tif?sv=2024&sig=SECRET' (403)\nmore")
-    assert raster._cause(problem) == "failed: '/vsicurl/https://a.org/x.tif' (403)"
