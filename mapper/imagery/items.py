@@ -10,22 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any, NoReturn
-from urllib.parse import urljoin, urlsplit
 
 import shapely
 import shapely.geometry
 from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import ArchiveError
-from mapper.imagery.archives import Archive
-from mapper.imagery.bands import Sensor
+from mapper.imagery.bands import REFLECTANCE_SCALE, Sensor
 from mapper.imagery.digits import band_value, baseline_of, number, optical_values
 from mapper.imagery.footprints import grid_outline, split_at_180
+from mapper.imagery.hrefs import absolute, own_link, unsigned
+from mapper.imagery.profiles import Archive, Profile
 from mapper.imagery.scenes import SCL, Asset, Scene
 
 Item = Mapping[str, Any]
+
+_ROOTS = (("https://planetarycomputer.microsoft.com/", "planetary-computer"),)
+"""Addresses in an item's links that tell who signs its assets."""
 
 _TILE_IN_NAME = re.compile(r"_T?(\d{2}[C-X][A-Z]{2})_")
 _TAKE_IN_NAME = re.compile(r"(S2[A-D])_MSIL\w\w_(\d{8}T\d{6})_")
@@ -63,8 +65,10 @@ def scene_of(item: Item, archive: Archive, base: str) -> Scene | None:
         baseline=baseline_of(properties, _names(item)) if sensor is Sensor.OPTICAL else None,
         generated=_text(properties.get("s2:generation_time") or properties.get("created")) or "",
         epsg=epsg,
-        assets=dict(_assets(item, archive, sensor, _own_link(item) or base)),
-        signing=archive.signing,
+        assets=dict(_assets(item, archive, sensor, own_link(item) or base)),
+        signing=archive.signing or _signing(item),
+        collection=str(item.get("collection")),
+        terrain_corrected=item.get("collection") not in archive.profiles[sensor].uncorrected,
         simulated=properties.get("mapper:simulated") is True,
     )
 
@@ -91,37 +95,40 @@ def _sensor(item: Item, archive: Archive) -> Sensor | None:
 
 def _assets(item: Item, archive: Archive, sensor: Sensor, base: str) -> Iterable[tuple[str, Asset]]:
     """The assets the item has of those the archive's profile names."""
-    properties = item.get("properties") or {}
-    for ours, theirs in archive.profiles[sensor].assets.items():
+    profile = archive.profiles[sensor]
+    for ours, theirs in profile.assets.items():
         found = next((a for name in theirs if (a := (item.get("assets") or {}).get(name))), None)
         if found is None or not found.get("href"):
             continue
-        nodata = band_value(found, "nodata")
+        nodata = profile.nodata if (stated := band_value(found, "nodata")) is None else stated
         scale, offset = 1.0, 0.0
-        if sensor is Sensor.OPTICAL and ours != SCL:
-            scale, offset = optical_values(properties, found, _time(item).date(), _names(item))
-        yield ours, Asset(_absolute(str(found["href"]), base), nodata, scale, offset)
+        if ours != SCL:
+            scale, offset = _values(item, found, sensor, profile)
+        href = unsigned(absolute(str(found["href"]), base))
+        yield ours, Asset(href, nodata, scale, offset)
 
 
-def _absolute(href: str, base: str) -> str:
-    """A href that stands alone; relative ones start where the item or its index lies."""
-    if urlsplit(href).scheme in ("http", "https", "s3", "gs", "az"):
-        return href
-    if href.startswith("file://"):
-        return urlsplit(href).path
-    if urlsplit(base).scheme in ("http", "https", "s3"):
-        return urljoin(base, href)
-    path = PurePosixPath(href)
-    return str(path if path.is_absolute() else PurePosixPath(base).parent / path)
+def _values(
+    item: Item, asset: Mapping[str, Any], sensor: Sensor, profile: Profile
+) -> tuple[float, float]:
+    """Scale and offset of a band: as the archive's description has them, or as the item says."""
+    if sensor is Sensor.RADAR:
+        return profile.scale or 1.0, profile.offset or 0.0
+    properties = item.get("properties") or {}
+    scale, offset = optical_values(properties, asset, _time(item).date(), _names(item))
+    if profile.scale is not None:
+        scale = round(profile.scale * REFLECTANCE_SCALE, 9)
+    if profile.offset is not None:
+        offset = round(profile.offset * REFLECTANCE_SCALE, 6)
+    return scale, offset
 
 
-def _own_link(item: Item) -> str | None:
-    """Where the item itself lies, when that is a full address."""
-    for link in item.get("links") or ():
-        href = str(link.get("href", ""))
-        if link.get("rel") == "self" and urlsplit(href).scheme in ("http", "https", "s3"):
-            return href
-    return None
+def _signing(item: Item) -> str | None:
+    """Who signs for an item that was saved from an archive whose name nobody gave."""
+    links = [str(link.get("href", "")) for link in item.get("links") or ()]
+    return next(
+        (signer for link in links for root, signer in _ROOTS if link.startswith(root)), None
+    )
 
 
 def _epsg(item: Item) -> int | None:

@@ -17,8 +17,9 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import SceneError
 from mapper.imagery.bands import Sensor
+from mapper.imagery.choice import Selection
 from mapper.imagery.load import looks_over
-from mapper.imagery.scenes import Look, Scene, Selection, looks_of
+from mapper.imagery.scenes import Look, Scene, looks_of
 from mapper.inference.windows import windows_over
 from mapper.land.area import Area
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Grid, Outline, Region, Tile, Zone

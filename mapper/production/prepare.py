@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mapper.imagery.archives import SIMULATED, archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
-from mapper.imagery.scenes import choose
+from mapper.imagery.choice import choose
 from mapper.imagery.search import search
 from mapper.inference.windows import WINDOW_PX
 from mapper.land.area import Area

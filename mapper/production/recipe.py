@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass, fields
 
 from mapper.errors import RequestError
+from mapper.imagery.choice import Choice
 from mapper.imagery.clouds import DEFAULT_DILATION_PX
-from mapper.imagery.scenes import Choice, Period
+from mapper.imagery.scenes import Period
 from mapper.land.grid import DEFAULT_TILE_PX, Grid
 
 ALL_LOOKS = "all"

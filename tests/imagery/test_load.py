@@ -12,10 +12,11 @@ from mapper.errors import SceneError
 from mapper.imagery import load
 from mapper.imagery.archives import archive
 from mapper.imagery.bands import OPTICAL_NAMES
+from mapper.imagery.choice import Choice, choose
 from mapper.imagery.composite import Composite, compose
 from mapper.imagery.load import optical_stack, radar_stack, read_composite
 from mapper.imagery.period import Period
-from mapper.imagery.scenes import Choice, Look, choose, looks_of
+from mapper.imagery.scenes import Look, looks_of
 from mapper.imagery.search import search
 from mapper.land.grid import Region, Zone
 

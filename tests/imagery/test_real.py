@@ -17,10 +17,11 @@ from shapely.geometry.base import BaseGeometry
 from mapper.errors import SceneError
 from mapper.imagery.archives import archive
 from mapper.imagery.bands import OPTICAL_NAMES, Sensor
+from mapper.imagery.choice import Choice, Selection, choose
 from mapper.imagery.composite import Composite
 from mapper.imagery.load import read_composite
 from mapper.imagery.period import Period
-from mapper.imagery.scenes import Choice, Selection, choose, looks_of
+from mapper.imagery.scenes import looks_of
 from mapper.imagery.search import search
 from mapper.land.grid import Region, outlines
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from mapper.errors import RequestError, SceneError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Sensor
+from mapper.imagery.choice import Choice, choose
 from mapper.imagery.period import Period
-from mapper.imagery.scenes import Asset, Choice, Scene, choose, looks_of
+from mapper.imagery.scenes import Asset, Scene, looks_of
 from mapper.land.grid import Zone
 
 SQUARE = shapely.box(8, 47, 9, 48)

@@ -14,8 +14,8 @@ from small_archive import SmallArchive
 
 from mapper.errors import ArchiveError, SceneError
 from mapper.imagery.archives import archive
+from mapper.imagery.choice import Choice, choose
 from mapper.imagery.period import Period
-from mapper.imagery.scenes import Choice, choose
 from mapper.imagery.search import search
 
 JUNE = Period.parse("2024-06")
@@ -95,7 +95,7 @@ def test_the_choice_is_the_same_for_any_part_of_the_area(small_archive: SmallArc
     for area in (shapely.box(7.664, 47.83, 7.665, 47.84), shapely.box(7.69, 47.83, 7.691, 47.84)):
         scenes = search(index, area, JUNE, reach_m=1)
         kept.add(tuple(s.id for s in choose(scenes, Choice(optical_looks=1)).kept))
-    assert kept == {("east",)}
+    assert kept == {("whole", "west", "east")}, "each shows ground that no clearer one shows"
 
 
 def test_scenes_within_the_reach_of_a_window_are_found(plain: SmallArchive) -> None:
@@ -145,9 +145,28 @@ def test_an_archive_without_items_says_so(small_archive: SmallArchive) -> None:
 
 
 def test_items_of_other_collections_are_no_scenes(plain: SmallArchive) -> None:
-    ground_range = copy.deepcopy(plain.items[-1]) | {"id": "grd", "collection": "sentinel-1-grd"}
-    plain.items.append(ground_range)
-    assert "grd" not in {scene.id for scene in search(archive(str(plain.index())), AT, JUNE)}
+    other = copy.deepcopy(plain.items[-1]) | {"id": "dem", "collection": "cop-dem-glo-30"}
+    plain.items.append(other)
+    assert "dem" not in {scene.id for scene in search(archive(str(plain.index())), AT, JUNE)}
+
+
+def test_radar_in_ground_range_is_found_and_refused_with_the_reason(plain: SmallArchive) -> None:
+    on_a_map = copy.deepcopy(plain.items[-1]) | {"id": "grd", "collection": "sentinel-1-grd"}
+    in_radar_geometry = copy.deepcopy(on_a_map) | {"id": "raw"}
+    for name in ("proj:epsg", "proj:transform", "proj:shape"):
+        del in_radar_geometry["properties"][name]
+    plain.items += [on_a_map, in_radar_geometry]
+    scenes = search(archive(str(plain.index())), AT, JUNE)
+    reasons = {v.scene.id: v.reason for v in choose(scenes, Choice()).dropped}
+    assert "slopes would pass for land cover; the recipe key allow_grd" in reasons["grd"]
+    assert "in the radar's own geometry" in reasons["raw"]
+    asked_for = choose(scenes, Choice(allow_grd=True))
+    reasons = {v.scene.id: v.reason for v in asked_for.dropped}
+    assert "in the radar's own geometry" in reasons["raw"], "nobody could read it"
+    assert reasons["grd"] == "is an older double of r1", "the terrain-corrected one is better"
+    alone = choose([s for s in scenes if s.id != "r1"], Choice(allow_grd=True))
+    assert "grd" in {scene.id for scene in alone.kept}
+    assert any("not terrain-corrected" in note for note in alone.notes)
 
 
 @pytest.mark.parametrize(

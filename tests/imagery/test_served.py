@@ -23,10 +23,11 @@ from small_archive import SmallArchive, region_at
 
 from mapper.errors import ArchiveError, SceneError
 from mapper.imagery.archives import archive
+from mapper.imagery.choice import Choice, choose
 from mapper.imagery.load import read_composite
 from mapper.imagery.period import Period
 from mapper.imagery.raster import read_raster
-from mapper.imagery.scenes import Choice, Scene, choose, looks_of
+from mapper.imagery.scenes import Scene, looks_of
 from mapper.imagery.search import search
 from mapper.land.grid import Zone
 

@@ -11,7 +11,8 @@ import shapely
 
 from mapper.errors import SceneError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Sensor
-from mapper.imagery.scenes import Asset, Choice, Period, Scene, choose
+from mapper.imagery.choice import Choice, choose
+from mapper.imagery.scenes import Asset, Period, Scene
 from mapper.inference.windows import needed_region, windows_touching
 from mapper.land.area import Area
 from mapper.land.grid import outlines
@@ -140,7 +141,7 @@ def test_a_plan_can_be_read_by_people_and_programs() -> None:
         dict.fromkeys(bands, (0.0, 1.0, 0.5, 0.2)),
         512,
         {},
-        "d" * 64,
+        digest="d" * 64,
     )
     made = plan(EVERYWHERE)
     facts = plan_facts(made, network)

@@ -1,0 +1,84 @@
+"""Ground as a set of sample points that many footprints share: who sees what, counted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+POINT_STEP_DEG = 0.05
+"""Between sample points, in longitude and latitude: 5.5 km or less, 400 points or more per MGRS
+tile. They lie on multiples of it, so that everybody samples the same ground."""
+
+Counts = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Which sample points each of several footprints shows."""
+
+    size: int
+    """How many points there are."""
+    points: Mapping[str, Numbers]
+    """Numbers of the points that each footprint shows, at least one; by its name."""
+
+    def none(self) -> Counts:
+        """A count of zero for each point."""
+        return np.zeros(self.size, np.int32)
+
+    def union(self, names: Iterable[str]) -> Counts:
+        """1 for each point that any of some footprints shows, else 0."""
+        shown = self.none()
+        for name in names:
+            shown[self.points[name]] = 1
+        return shown
+
+
+def sampled(footprints: Mapping[str, BaseGeometry]) -> Sampled:
+    """Footprints as the sample points they show.
+
+    A footprint between the points is sampled by a point of its own, which others may show too: what
+    is smaller than the step of the lattice is still ground.
+
+    Args:
+        footprints: polygons in longitude and latitude, by name.
+    """
+    lattice = {name: _lattice(footprint) for name, footprint in footprints.items()}
+    small = [
+        shapely.point_on_surface(footprints[n]) for n, found in lattice.items() if not found.size
+    ]
+    own = shapely.get_coordinates(small)
+    every = np.unique(np.concatenate([*lattice.values(), np.empty((0, 2))]), axis=0)
+    points = {}
+    for name, footprint in footprints.items():
+        beside = np.flatnonzero(shapely.intersects_xy(footprint, own[:, 0], own[:, 1]))
+        points[name] = np.concatenate([_rows(every, lattice[name]), len(every) + beside])
+    return Sampled(len(every) + len(own), points)
+
+
+def _lattice(footprint: BaseGeometry) -> npt.NDArray[np.float64]:
+    """(n, 2) lattice points inside a footprint, as whole multiples of the step.
+
+    Part by part, because a footprint cut at 180 degrees has its parts at either end of the map.
+    """
+    found = [np.empty((0, 2))]
+    for part in shapely.get_parts(footprint):
+        west, south, east, north = np.asarray(part.bounds) / POINT_STEP_DEG
+        columns = np.arange(np.ceil(west), np.floor(east) + 1)
+        rows = np.arange(np.ceil(south), np.floor(north) + 1)
+        x, y = (axis.ravel() for axis in np.meshgrid(columns, rows))
+        shapely.prepare(part)
+        inside = shapely.contains_xy(part, x * POINT_STEP_DEG, y * POINT_STEP_DEG)
+        found.append(np.column_stack([x, y])[inside])
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _rows(every: npt.NDArray[np.float64], some: npt.NDArray[np.float64]) -> Numbers:
+    """Row numbers of points in a sorted list that has them all."""
+    width = 2 * 360 / POINT_STEP_DEG
+    return np.searchsorted(every[:, 0] * width + every[:, 1], some[:, 0] * width + some[:, 1])
