@@ -60,7 +60,7 @@ def settings(
     if "archive" not in values:
         raise RequestError(
             "no archive was named; give --archive simulated, planetary-computer, earth-search, "
-            "a path or an address"
+            "cdse, a path or an address"
         )
     if "period" not in values:
         if values["archive"] != SIMULATED:
@@ -174,6 +174,8 @@ _KINDS: dict[str, tuple[Callable[[object], Any], str]] = {
     "archive": (_text, "a name, a path or an address"),
     "max_cloud_percent": (_number, "a number 0..100"),
     "optical_looks": (_whole, "a whole number"),
+    "min_optical_looks": (_whole, "a whole number"),
+    "allow_grd": (_truth, "true or false"),
     "radar_looks": (_looks, f'a whole number or "{ALL_LOOKS}"'),
     "cloud_dilation_px": (_whole, "a whole number of pixels"),
     "allow_radar_only": (_truth, "true or false"),

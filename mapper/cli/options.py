@@ -33,11 +33,12 @@ area_options = together(
     click.option("--aoi-id", help="Which feature of that file, by its property id."),
 )
 recipe_options = together(
-    click.option("--archive", help="simulated, planetary-computer, earth-search, path or URL."),
+    click.option("--archive", help='Name, path or URL; "mapper archives" lists them.'),
     click.option("--period", help="Days to map: 2024-06-01/2024-08-31, 2024-06 or 2024."),
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
     click.option("--max-cloud", "max_cloud_percent", type=float, help="Most cloud, %. [60]"),
     click.option("--looks", "optical_looks", type=int, help="Clearest per month and place. [4]"),
+    click.option("--min-looks", "min_optical_looks", type=int, help="Kept even if too cloudy. [0]"),
     click.option("--radar-looks", help="Earliest per month and orbit, or all. [all]"),
     click.option("--allow-radar-only", is_flag=True, default=None, help="Map below clouds, too."),
     click.option("--tile-size", "tile_px", type=int, help="Pixels, a multiple of 512. [4096]"),

@@ -30,8 +30,20 @@ REACH_M = 6_000.0
 """How far beyond an area its pixels look: a window of 512 px (5,120 m), and what reading adds."""
 
 
+def surroundings(geometry: BaseGeometry, reach_m: float = REACH_M) -> BaseGeometry:
+    """All ground within reach of an area's pixels, prepared for many tests."""
+    around = widened(geometry, reach_m)
+    shapely.prepare(around)
+    return around
+
+
 def search(
-    archive: Archive, geometry: BaseGeometry, period: Period, *, reach_m: float = REACH_M
+    archive: Archive,
+    geometry: BaseGeometry,
+    period: Period,
+    *,
+    reach_m: float = REACH_M,
+    whole_orbits: bool = False,
 ) -> list[Scene]:
     """The scenes that may show an area or its surroundings in a period, of both sensors.
 
@@ -40,6 +52,8 @@ def search(
         geometry: the area, polygons in longitude and latitude within -180..180.
         period: days of sensing.
         reach_m: how far around the area scenes are wanted, in metres.
+        whole_orbits: complete radar as well, which a limit on radar looks needs: for each scene
+            that may show the area, all those of its relative orbit that share ground with it.
 
     Returns:
         scenes sorted by time and id; complete for every MGRS tile one of them is of. Empty where
@@ -49,13 +63,13 @@ def search(
         ArchiveError: the archive is down or answers what is no STAC.
         SceneError: a local archive has no scene there; the message says what it covers.
     """
-    around = widened(geometry, reach_m)
-    shapely.prepare(around)
+    around = surroundings(geometry, reach_m)
     found: dict[str, Scene] = {}
     for sensor in Sensor:
         holder = partner(archive, sensor)
         if holder is not None:
-            found |= _of_sensor(holder, sensor, around, period)
+            whole = sensor is Sensor.OPTICAL or whole_orbits
+            found |= _of_sensor(holder, sensor, around, period, whole)
     shapely.prepare(geometry)
     if not any(geometry.intersects(scene.footprint) for scene in found.values()):
         found = {}
@@ -65,16 +79,16 @@ def search(
 
 
 def _of_sensor(
-    archive: Archive, sensor: Sensor, around: BaseGeometry, period: Period
+    archive: Archive, sensor: Sensor, around: BaseGeometry, period: Period, whole: bool
 ) -> dict[str, Scene]:
-    """Scenes of one sensor by id; of Sentinel-2 all those of every tile that is touched."""
+    """Scenes of one sensor by id; if wanted, with the others of every place that is touched."""
     scenes = _find(archive, sensor, around, period)
-    if sensor is Sensor.OPTICAL and scenes:
+    if whole and scenes:
         places = {scene.place for scene in scenes.values()}
-        tiles = shapely.union_all([scene.extent for scene in scenes.values()])
-        shapely.prepare(tiles)
-        whole = _find(archive, sensor, tiles, period)
-        scenes |= {key: scene for key, scene in whole.items() if scene.place in places}
+        ground = shapely.union_all([scene.extent for scene in scenes.values()])
+        shapely.prepare(ground)
+        others = _find(archive, sensor, ground, period)
+        scenes |= {key: scene for key, scene in others.items() if scene.place in places}
     log.debug("%s: %d scenes of %s in %s", archive.name, len(scenes), sensor.value, period)
     return scenes
 

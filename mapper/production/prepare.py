@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mapper.imagery.archives import SIMULATED, archive
+from mapper.imagery.archives import SIMULATED, Archive, archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
-from mapper.imagery.choice import choose
-from mapper.imagery.search import search
+from mapper.imagery.choice import Selection, choose
+from mapper.imagery.search import search, surroundings
 from mapper.inference.windows import WINDOW_PX
 from mapper.land.area import Area
 from mapper.land.grid import Outline, outlines
@@ -63,13 +63,7 @@ def prepare(request: Request) -> Plan:
         RequestError: no scheduler answers.
     """
     recipe, source = request.recipe, archive(request.recipe.archive)
-    selection = choose(
-        search(source, request.area.geometry, recipe.period),
-        recipe.choice,
-        area=request.area.title,
-        period=recipe.period,
-        allow_radar_only=recipe.allow_radar_only,
-    )
+    selection = _chosen(request, source)
     tiles = planned_tiles(request.land, recipe.tile_px, selection)
     parameters = sum(tensor.numel() for tensor in request.network.weights.values())
     return make_plan(
@@ -81,6 +75,20 @@ def prepare(request: Request) -> Plan:
         cost_of(parameters, recipe.precision, source.is_local),
         simulated=any(scene.simulated for scene in selection.kept),
     )
+
+
+def _chosen(request: Request, source: Archive) -> Selection:
+    """The scenes of the archive, each kept or dropped, that may show the area."""
+    recipe, ground = request.recipe, request.area.geometry
+    limited = recipe.radar_looks is not None
+    selection = choose(
+        search(source, ground, recipe.period, whole_orbits=limited),
+        recipe.choice,
+        area=request.area.title,
+        period=recipe.period,
+        allow_radar_only=recipe.allow_radar_only,
+    )
+    return selection.near(surroundings(ground))
 
 
 def checkpoint_path(recipe: Recipe) -> Path:

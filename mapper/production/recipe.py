@@ -35,8 +35,12 @@ class Recipe:
     """Optical scenes with more cloud than this, by their own metadata, are left out."""
     optical_looks: int = 4
     """The clearest optical scenes kept for each MGRS tile and month."""
+    min_optical_looks: int = 0
+    """Optical scenes that an MGRS tile has in the whole period even if all are too cloudy."""
     radar_looks: int | None = None
     """The first radar overpasses kept for each relative orbit and month; None keeps them all."""
+    allow_grd: bool = False
+    """Whether radar without terrain correction (GRD) is taken, where it lies on a map at all."""
     cloud_dilation_px: int = DEFAULT_DILATION_PX
     """How far clouds and their shadows are spread, in pixels of 20 m."""
     allow_radar_only: bool = False
@@ -68,7 +72,9 @@ class Recipe:
         return Choice(
             max_cloud_percent=self.max_cloud_percent,
             optical_looks=self.optical_looks,
+            min_optical_looks=self.min_optical_looks,
             radar_looks=self.radar_looks,
+            allow_grd=self.allow_grd,
         )
 
     def to_dict(self) -> dict[str, str | int | float | bool]:

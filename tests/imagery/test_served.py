@@ -147,7 +147,7 @@ def test_a_closed_port_is_an_archive_that_is_down() -> None:
         ("nothing", "answers HTTP 404; check the address"),
         ("refused/x", "answers HTTP 403; check the address"),
         ("html/x", "answers what is no JSON; give the root address of a STAC API"),
-        ("s1/B02.tif", "is no STAC API"),
+        ("s1/B02.tif", "answers what is no JSON"),
         ("empty.json", "is no STAC API"),
         ("local.json", "is no STAC API"),
         ("catalog.json", "is no STAC API"),
