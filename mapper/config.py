@@ -42,7 +42,10 @@ class Setting:
 
 
 def settings(
-    recipe_file: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+    recipe_file: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    frozen: Mapping[str, object] | None = None,
 ) -> tuple[Recipe, Resources]:
     """The recipe and the resources of a run.
 
@@ -50,11 +53,17 @@ def settings(
         recipe_file: a TOML file, or None.
         environment: such as os.environ; only names that begin with MAPPER_ are looked at.
         flags: by key; None means that the flag was not given.
+        frozen: by key, what a scene list was made with; anything else outweighs it.
 
     Raises:
         RequestError: an unknown key, a value of the wrong kind, or no archive or period.
     """
-    given = [*_from_file(recipe_file), *_from_environment(environment), *_from_flags(flags)]
+    given = [
+        *(Setting(key, value, "the scene list") for key, value in (frozen or {}).items()),
+        *_from_file(recipe_file),
+        *_from_environment(environment),
+        *_from_flags(flags),
+    ]
     by_key = {setting.key: setting for setting in given}
     values = {key: _converted(setting) for key, setting in by_key.items()}
     if "archive" not in values:
@@ -154,7 +163,7 @@ def _number(value: object) -> float:
 
 
 def _looks(value: object) -> int | None:
-    return None if value == ALL_LOOKS else _whole(value)
+    return None if value is None or value == ALL_LOOKS else _whole(value)
 
 
 def _truth(value: object) -> bool:

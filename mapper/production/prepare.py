@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mapper.imagery.archives import SIMULATED, Archive, archive
+import shapely
+
+from mapper.errors import RequestError
+from mapper.imagery.archives import SIMULATED, archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
 from mapper.imagery.choice import Selection, choose
+from mapper.imagery.faults import is_remote
+from mapper.imagery.scene_list import SceneList
 from mapper.imagery.search import search, surroundings
 from mapper.inference.windows import WINDOW_PX
 from mapper.land.area import Area
@@ -21,6 +26,9 @@ from mapper.production.plan import Plan, make_plan, planned_tiles
 from mapper.production.recipe import PACKAGED, Recipe, Resources
 from mapper.production.room import require_writable
 from mapper.production.team import settled, team_for
+
+BOUNDS_DEG = 1e-6
+"""How far an area may reach beyond the bounds of a scene list: what rounding does to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +45,17 @@ class Request:
     """With what."""
     network: Checkpoint
     """The weights."""
+    frozen: SceneList | None = None
+    """The scenes of an earlier run, to be read again instead of searching."""
 
 
-def check(area: Area, recipe: Recipe, resources: Resources, out: Path) -> Request:
+def check(
+    area: Area,
+    recipe: Recipe,
+    resources: Resources,
+    out: Path,
+    frozen: SceneList | None = None,
+) -> Request:
     """Refuse what would fail at hour six, before anything is searched, simulated or read.
 
     Raises:
@@ -47,11 +63,13 @@ def check(area: Area, recipe: Recipe, resources: Resources, out: Path) -> Reques
     """
     land = tuple(outlines(area.geometry))
     canvas_over(land, recipe.crs)  # refuses a CRS that the national products could not have
-    if recipe.archive != SIMULATED:
+    if frozen is not None:
+        _require_same(area, recipe, frozen)
+    elif recipe.archive != SIMULATED:
         archive(recipe.archive)
     require_writable(out, written_bytes(sum(outline.shape.area for outline in land)))
     recipe = settled(recipe, resources)
-    return Request(area, land, recipe, resources, fitting_checkpoint(recipe))
+    return Request(area, land, recipe, resources, fitting_checkpoint(recipe), frozen)
 
 
 def prepare(request: Request) -> Plan:
@@ -62,8 +80,8 @@ def prepare(request: Request) -> Plan:
         SceneError: no scene fits.
         RequestError: no scheduler answers.
     """
-    recipe, source = request.recipe, archive(request.recipe.archive)
-    selection = _chosen(request, source)
+    recipe = request.recipe
+    selection = _chosen(request)
     tiles = planned_tiles(request.land, recipe.tile_px, selection)
     parameters = sum(tensor.numel() for tensor in request.network.weights.values())
     return make_plan(
@@ -72,17 +90,56 @@ def prepare(request: Request) -> Plan:
         selection,
         tiles,
         team_for(request.resources, recipe.device, len(tiles)),
-        cost_of(parameters, recipe.precision, source.is_local),
+        cost_of(parameters, recipe.precision, _is_local(selection)),
         simulated=any(scene.simulated for scene in selection.kept),
     )
 
 
-def _chosen(request: Request, source: Archive) -> Selection:
+def scenes_of(plan: Plan) -> SceneList:
+    """The scene list that repeats a plan."""
+    recipe, area = plan.recipe, plan.area
+    west, south, east, north = area.geometry.bounds
+    bounds = (west, south, east, north)
+    return SceneList(
+        plan.selection, recipe.archive, recipe.period, recipe.choice, area.name, bounds
+    )
+
+
+def _require_same(area: Area, recipe: Recipe, frozen: SceneList) -> None:
+    """Refuse what a frozen scene list has decided already, if it is asked for differently."""
+    stated = {"period": recipe.period, **asdict(recipe.choice)}
+    for key, frozen_value in {"period": frozen.period, **asdict(frozen.choice)}.items():
+        if stated[key] != frozen_value:
+            raise RequestError(
+                f"{key} is {stated[key]}, but the scenes were chosen with {frozen_value}; leave"
+                " one of --scenes and this setting out"
+            )
+    if not shapely.box(*frozen.bounds).buffer(BOUNDS_DEG).covers(area.geometry):
+        raise RequestError(
+            f"{area.title} reaches beyond {frozen.area}, which the scene list was made for; leave"
+            " --scenes out"
+        )
+
+
+def _is_local(selection: Selection) -> bool:
+    """Whether every pixel is read from a disk."""
+    return not any(
+        is_remote(asset.href) for scene in selection.kept for asset in scene.assets.values()
+    )
+
+
+def _chosen(request: Request) -> Selection:
     """The scenes of the archive, each kept or dropped, that may show the area."""
     recipe, ground = request.recipe, request.area.geometry
-    limited = recipe.radar_looks is not None
+    if request.frozen is not None:
+        return request.frozen.selection.near(surroundings(ground))
     selection = choose(
-        search(source, ground, recipe.period, whole_orbits=limited),
+        search(
+            archive(recipe.archive),
+            ground,
+            recipe.period,
+            whole_orbits=recipe.radar_looks is not None,
+        ),
         recipe.choice,
         area=request.area.title,
         period=recipe.period,
