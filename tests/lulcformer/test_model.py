@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from mapper.lulcformer.blocks import convolve_apart
 from mapper.lulcformer.model import MICRO, VARIANTS, LulcFormer, Variant
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -142,6 +143,27 @@ def test_half_precision_leaves_the_residual_stream_and_the_logits_in_float32(
             logits = tokens(optical, radar, valid)
     assert logits.dtype == torch.float32
     assert (logits - wanted).std() < 0.02 * wanted.std()
+
+
+@pytest.mark.parametrize("name", ["micro", "tiny", "base"])
+def test_reducing_keys_in_bf16_errs_by_rounding_alone(name: str) -> None:
+    """Channels and sides of a 512 px window: a convolution is wrong altogether for some of them."""
+    variant, generator = VARIANTS[name], torch.Generator().manual_seed(5)
+    for stage, reduction in enumerate(variant.reductions[:3]):
+        for width in variant.branches(stage):
+            layer = nn.Conv2d(width, width, reduction, reduction)
+            x = torch.randn(1, 128 >> stage, 128 >> stage, width, generator=generator)
+            with torch.no_grad():
+                wanted = layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+                torch.testing.assert_close(convolve_apart(layer, x), wanted, atol=1e-5, rtol=1e-5)
+                half = convolve_apart(layer.bfloat16(), x.bfloat16())
+            assert (half - wanted).std() < 0.01 * wanted.std()
+
+
+def test_reducing_keys_drops_rows_that_fill_no_patch() -> None:
+    layer, x = nn.Conv2d(3, 5, 4, 4), torch.randn(2, 11, 9, 3)
+    wanted = layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    torch.testing.assert_close(convolve_apart(layer, x), wanted)
 
 
 def test_both_missing_tokens_are_learned(tokens: LulcFormer) -> None:
