@@ -4,10 +4,12 @@
     ├── RequestError       2  what was asked for: a country, an area, a period, an option
     ├── ArchiveError       3  the archive cannot be reached, or answers what cannot be used
     ├── SceneError         4  no scene fits the request, or a scene cannot be read
-    │   └── ReadError      4  one asset of a scene cannot be read, for good
+    │   ├── ReadError      4  one asset of a scene cannot be read, for good
+    │   └── LooksLostError 4  so many scenes of a tile cannot be read that it has no map
     ├── CheckpointError    5  the weights are missing, damaged, or made for something else
     ├── OutputError        6  a product cannot be written, or is not what was written
-    └── IncompleteError    7  the run ended, but some tiles failed
+    ├── IncompleteError    7  the run ended, but some tiles failed
+    └── DegradedError      8  the map is whole, but parts of it lack many looks
 
 The number is the exit code of the command. A message is one line: the thing, the value found, the
 value wanted, the next step. docs/errors.md lists them all.
@@ -65,6 +67,23 @@ class ReadError(SceneError):
         return ReadError, (self.scene_id, self.asset, self.reason)
 
 
+class LooksLostError(SceneError):
+    """Too many scenes of a tile cannot be read for a map of what is left.
+
+    Args:
+        message: which, and why.
+        failed: an error for each of them.
+    """
+
+    def __init__(self, message: str, failed: tuple[ReadError, ...]) -> None:
+        super().__init__(message)
+        self.failed = failed
+
+    def __reduce__(self) -> tuple[type[LooksLostError], tuple[str, tuple[ReadError, ...]]]:
+        """As pickle needs it, which would call it with the message alone."""
+        return LooksLostError, (str(self), self.failed)
+
+
 class CheckpointError(MapperError):
     """The checkpoint is missing, damaged, or made for other bands or another legend."""
 
@@ -81,3 +100,9 @@ class IncompleteError(MapperError):
     """The run came to its end, but some tiles have no map; running again retries them."""
 
     exit_code: ClassVar[int] = 7
+
+
+class DegradedError(MapperError):
+    """The map is whole, but some tiles lack more looks than they should: reads failed."""
+
+    exit_code: ClassVar[int] = 8

@@ -13,7 +13,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from mapper.errors import OutputError
 from mapper.imagery.composite import Composite
+from mapper.imagery.losses import NO_LOSSES, Losses
 from mapper.inference.predict import Prediction
 from mapper.land.grid import Tile
 from mapper.land.legend import CLASS_COUNT, NODATA
@@ -47,6 +48,18 @@ class Published:
     """Of all files."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The finished tile that a folder holds, in answer to what was planned for it."""
+
+    key: str
+    """Its content key; not the planned one where it is lossy."""
+    lossy: bool
+    """Whether it lacks scenes that were planned and could not be read."""
+    degraded: bool
+    """Whether it lacks too many of them."""
+
+
 def publish_tile(
     folder: Path,
     tile: Tile,
@@ -57,6 +70,8 @@ def publish_tile(
     scenes: tuple[str, ...],
     key: str,
     notes: tuple[str, ...] = (),
+    losses: Losses = NO_LOSSES,
+    planned_key: str = "",
 ) -> Published:
     """Write a tile's three rasters and its item.
 
@@ -70,6 +85,8 @@ def publish_tile(
         scenes: ids of the scenes the tile was made from.
         key: digest of everything its pixels follow from.
         notes: what a user should know of this tile alone.
+        losses: the scenes it should have been made from as well.
+        planned_key: of the tile without losses, told where it has some.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -80,9 +97,12 @@ def publish_tile(
         nodata_px=int(np.count_nonzero(wanted & (prediction.land_cover == NODATA))),
         key=key,
         notes=notes,
+        failed_reads=tuple(asdict(failure) for failure in losses.failed),
+        degraded=losses.degraded,
     )
     geobox = tile.region.geobox
-    with publishing(folder, key) as unfinished:
+    instead = _instead_of(planned_key, losses) if losses.failed else None
+    with publishing(folder, key, instead) as unfinished:
         for layer, pixels in (
             (LAND_COVER, prediction.land_cover),
             (CONFIDENCE, prediction.confidence),
@@ -125,8 +145,13 @@ def file_tags(facts: Facts) -> dict[str, str]:
 
 
 @contextmanager
-def publishing(folder: Path, key: str) -> Iterator[Path]:
+def publishing(folder: Path, key: str, facts: Mapping[str, Any] | None = None) -> Iterator[Path]:
     """A hidden folder to write into; it becomes `folder` if all goes well, else it disappears.
+
+    Args:
+        folder: to be.
+        key: content key of what is written.
+        facts: what else its marker says.
 
     Raises:
         OutputError: it cannot be made, finished or moved.
@@ -136,7 +161,8 @@ def publishing(folder: Path, key: str) -> Iterator[Path]:
         unfinished.mkdir(parents=True)
         try:
             yield unfinished
-            mark_done(unfinished, key, sorted(path.name for path in unfinished.iterdir()))
+            names = sorted(path.name for path in unfinished.iterdir())
+            mark_done(unfinished, key, names, facts)
             _replace(folder, unfinished)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -144,14 +170,19 @@ def publishing(folder: Path, key: str) -> Iterator[Path]:
         raise OutputError(f"{folder} cannot be written: {reason(error, unfinished)}") from error
 
 
-def mark_done(folder: Path, key: str, names: Sequence[str]) -> Published:
+def mark_done(
+    folder: Path,
+    key: str,
+    names: Sequence[str],
+    facts: Mapping[str, Any] | None = None,
+) -> Published:
     """Force files to the disk, then write the marker that says what they are."""
     files = {}
     for name in names:
         keep(folder / name)
         size, digest = (folder / name).stat().st_size, _sha256(folder / name)
         files[name] = {"size": size, "sha256": digest}
-    write_json(folder / DONE_NAME, {"key": key, "files": files})
+    write_json(folder / DONE_NAME, {"key": key, **(facts or {}), "files": files})
     return _published(folder, files)
 
 
@@ -169,8 +200,31 @@ def is_published(folder: Path, key: str, thorough: bool = False) -> bool:
         thorough: also read every file and compare its SHA-256.
     """
     done = _done(folder)
-    if done is None or done.get("key") != key:
-        return False
+    return done is not None and done.get("key") == key and _holds(folder, done, thorough)
+
+
+def standing(folder: Path, planned_key: str) -> Standing | None:
+    """The finished tile in a folder, if it was made by that plan: whole, or without some scenes."""
+    done = _done(folder)
+    if done is None or planned_key not in (done.get("key"), done.get("instead_of")):
+        return None
+    if not _holds(folder, done):
+        return None
+    lossy = done["key"] != planned_key
+    return Standing(done["key"], lossy, lossy and done.get("degraded") is True)
+
+
+def _instead_of(planned_key: str, losses: Losses) -> dict[str, Any]:
+    """What the marker of a lossy tile says, so that nobody takes it for a whole one."""
+    return {
+        "instead_of": planned_key,
+        "without": list(losses.scenes),
+        "degraded": losses.degraded,
+    }
+
+
+def _holds(folder: Path, done: Mapping[str, Any], thorough: bool = False) -> bool:
+    """Whether the files of a marker are there."""
     try:
         for name, facts in done["files"].items():
             path = folder / name

@@ -40,6 +40,8 @@ TILE_TO_COLLECTION = f"../../../{COLLECTION_NAME}"
 ATTRIBUTION = "Contains modified Copernicus Sentinel data {years}, processed by mapper."
 """The wording that the Copernicus licence asks of derived works."""
 SIMULATED = "Made from a simulated archive: this is no map of the real ground."
+MAX_FAILED_READS = 1000
+"""An item lists so many; the journal lists all."""
 _SHA256_MULTIHASH = "1220"
 """What the multihash format writes before a SHA-256 of 32 bytes."""
 _SIMPLIFY_DEG = 0.0005
@@ -94,8 +96,12 @@ class Contents:
     """Content key: equal keys, equal pixels."""
     notes: tuple[str, ...] = ()
     """About this product alone."""
-    reads_failed: int = 0
-    """Reads that gave up; a tile with one is not published, so this is 0 in any finished map."""
+    failed_reads: tuple[Mapping[str, str], ...] = ()
+    """Reads that failed for good, each with scene, asset and reason; its scene is left out."""
+    degraded: bool = False
+    """Whether more looks are left out than a tile should do without; see `losses`."""
+    degraded_tiles: tuple[str, ...] = ()
+    """Of a whole area: the tiles of which that is true."""
 
     @property
     def class_km2(self) -> dict[str, float]:
@@ -165,6 +171,7 @@ def collection(
         "summaries": {
             "gsd": [PIXEL_M],
             "mapper:simulated": [facts.simulated],
+            "mapper:degraded": [contents.degraded],
             "mapper:scenes": list(contents.scenes),
         },
         "mapper:class_km2": contents.class_km2,
@@ -231,7 +238,12 @@ def _making(facts: Facts, contents: Contents) -> dict[str, Any]:
         "mapper:simulated": facts.simulated,
         "mapper:content_key": contents.key,
         "mapper:scenes": list(contents.scenes),
-        "mapper:reads_failed": contents.reads_failed,
+        "mapper:failed_reads_count": len(contents.failed_reads),
+        "mapper:failed_reads": [dict(read) for read in contents.failed_reads[:MAX_FAILED_READS]],
+        "mapper:degraded": contents.degraded,
+        **(
+            {"mapper:degraded_tiles": [*contents.degraded_tiles]} if contents.degraded_tiles else {}
+        ),
         "mapper:notes": [*facts.notes, *contents.notes],
         "mapper:class_km2": contents.class_km2,
         "mapper:class_px": list(contents.class_px),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mapper.imagery.losses import NO_LOSSES, FailedRead, Losses
 from mapper.production.plan import Plan
 
 
@@ -24,6 +25,10 @@ class TileKept:
 
     tile: str
     """The tile's name."""
+    lossy: bool = False
+    """Whether it was made without some scenes, because they could not be read then."""
+    degraded: bool = False
+    """Whether it lacks too many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class TileDone:
     """Size of its files."""
     files: dict[str, str]
     """SHA-256 by file name."""
+    losses: Losses = NO_LOSSES
+    """The scenes it had to do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class TileFailed:
     """The Python trace, where the reason was not foreseen."""
     concerns_all: bool = False
     """Whether every other tile would fail likewise: the disk is full, the folder is gone."""
+    failed_reads: tuple[FailedRead, ...] = ()
+    """The reads that failed, where it failed for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,10 @@ class Ended:
     """Tiles without a map."""
     seconds: float
     """From the plan to here."""
+    lossy: int = 0
+    """Of those made or kept, tiles without some scenes that could not be read."""
+    degraded: int = 0
+    """Of those, tiles that lack too many."""
 
 
 Event = Planned | TileKept | TileDone | TileFailed | Finishing | Ended

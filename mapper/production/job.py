@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mapper.imagery.bands import Sensor
+from mapper.imagery.losses import Losses
 from mapper.imagery.scenes import TITLES, Asset, Look, Scene
 from mapper.land.grid import Tile
 from mapper.maps.stac import Facts
@@ -54,10 +55,16 @@ class TileJob:
         """The tile's name."""
         return self.tile.name
 
-    @property
-    def scene_ids(self) -> tuple[str, ...]:
-        """Of all scenes it reads."""
-        return tuple(scene.id for look in self.looks for scene in look.scenes)
+    def scenes_with(self, losses: Losses) -> tuple[str, ...]:
+        """Ids of the scenes it is made from, after such losses."""
+        ids = (scene.id for look in self.looks for scene in look.scenes)
+        return tuple(name for name in ids if name not in losses.scenes)
+
+    def key_with(self, losses: Losses) -> str:
+        """Content key of its product after such losses: another one than that of a whole tile."""
+        if not losses.failed:
+            return self.key
+        return content_key({"planned": self.key, "without": list(losses.scenes)})
 
 
 def job_of(planned: PlannedTile, plan: Plan, folder: Path, facts: Facts) -> TileJob:

@@ -183,6 +183,8 @@ def _sum_of(tiles: Sequence[FinishedTile], facts: Facts, key: str) -> Contents:
     """What all tiles together were made from and hold, by their items."""
     scenes: set[str] = set()
     notes: set[str] = set()
+    failed: list[dict[str, str]] = []
+    degraded: list[str] = []
     class_px, nodata_px = [0] * CLASS_COUNT, 0
     for piece in tiles:
         said = _properties(piece)
@@ -190,8 +192,19 @@ def _sum_of(tiles: Sequence[FinishedTile], facts: Facts, key: str) -> Contents:
         class_px = [a + b for a, b in zip(class_px, said["mapper:class_px"], strict=True)]
         nodata_px += said["mapper:nodata_px"]
         notes.update(said["mapper:notes"])
-    own = tuple(sorted(notes - set(facts.notes)))
-    return Contents(tuple(sorted(scenes)), tuple(class_px), nodata_px, key, own)
+        failed += [{"tile": piece.tile.name, **read} for read in said["mapper:failed_reads"]]
+        if said["mapper:degraded"]:
+            degraded.append(piece.tile.name)
+    return Contents(
+        tuple(sorted(scenes)),
+        tuple(class_px),
+        nodata_px,
+        key,
+        tuple(sorted(notes - set(facts.notes))),
+        failed_reads=tuple(failed),
+        degraded=bool(degraded),
+        degraded_tiles=tuple(degraded),
+    )
 
 
 def _properties(piece: FinishedTile) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mapper.imagery.losses import Losses
 from mapper.production.events import (
     Ended,
     Event,
@@ -78,7 +79,9 @@ class Bar:
             self.progress.update(self.task, total=len(event.plan.tiles))
         if isinstance(event, TileDone | TileKept | TileFailed):
             self.progress.advance(self.task)
-        if isinstance(event, Planned | TileFailed):
+        lossy = isinstance(event, TileDone) and event.losses.failed
+        short = isinstance(event, Ended) and event.lossy
+        if lossy or short or isinstance(event, Planned | TileFailed):
             self.progress.console.print(sentence(event), markup=False, highlight=False)
         if isinstance(event, Finishing):
             self.progress.update(self.task, description=event.what)
@@ -148,16 +151,37 @@ def sentence(event: Event) -> str:
                 f"mapping {plan.area.title} {plan.recipe.period} into {folder}: "
                 f"{len(plan.tiles)} tiles, {plan.windows} windows, about {plan.seconds:.0f} s"
             )
-        case TileKept(tile):
-            return f"tile {tile} is there already"
+        case TileKept(tile, lossy):
+            without = ", without scenes that could not be read" if lossy else ""
+            return f"tile {tile} is there already{without}"
         case TileDone():
             return (
                 f"tile {event.tile} in {event.seconds:.1f} s ({event.read_seconds:.1f} s reading, "
-                f"{event.windows} windows)"
+                f"{event.windows} windows){_without(event.losses)}"
             )
         case TileFailed(tile, reason):
             return f"tile {tile} FAILED: {reason}"
         case Finishing(what):
             return what
         case Ended():
-            return f"{event.done} tiles made, {event.kept} kept, {event.failed} failed"
+            return (
+                f"{event.done} tiles made, {event.kept} kept, {event.failed} failed{_lossy(event)}"
+            )
+
+
+def _without(losses: Losses) -> str:
+    """What a lossy tile lacks, to follow what is said of the tile."""
+    if not losses.failed:
+        return ""
+    reads = "; ".join(f"{f.scene}: {f.asset}, {f.reason}" for f in losses.failed)
+    return f"{' DEGRADED,' if losses.degraded else ''} without {reads}"
+
+
+def _lossy(event: Ended) -> str:
+    """How many tiles are poorer than planned, and how to mend it."""
+    if not event.lossy:
+        return ""
+    return (
+        f"; {event.lossy} lack scenes that could not be read, {event.degraded} of them are degraded"
+        " (run with --retry-lossy to make them again)"
+    )

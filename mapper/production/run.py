@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from mapper.errors import IncompleteError, OutputError
+from mapper.errors import DegradedError, IncompleteError, OutputError
+from mapper.imagery.losses import FailedRead
+from mapper.imagery.scene_list import SCENES_NAME, write_scene_list
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.cog import reason
 from mapper.maps.patchwork import FinishedTile
@@ -31,18 +33,24 @@ from mapper.production.job import TileJob, job_of
 from mapper.production.journal import JOURNAL_NAME, LOCK_NAME, Journal, content_key
 from mapper.production.mosaic import national_products
 from mapper.production.plan import Plan
-from mapper.production.prepare import checkpoint_path
+from mapper.production.prepare import checkpoint_path, scenes_of
 from mapper.production.recipe import Resources
 from mapper.production.room import require_writable
 from mapper.production.software import software
+from mapper.production.tally import Tally
 from mapper.production.tile import map_tile_in_worker
 
 RECIPE_NAME = "recipe.toml"
-MAX_NAMED = 5
-"""Failed tiles beyond this many are in the journal, not in the error's one line."""
 
 
-def run(plan: Plan, network: Checkpoint, out: Path, resources: Resources, tell: Listener) -> Path:
+def run(
+    plan: Plan,
+    network: Checkpoint,
+    out: Path,
+    resources: Resources,
+    tell: Listener,
+    retry_lossy: bool = False,
+) -> Path:
     """Make a planned map; tiles that are there already, made from the same things, are kept.
 
     Args:
@@ -50,6 +58,7 @@ def run(plan: Plan, network: Checkpoint, out: Path, resources: Resources, tell: 
         out: the run's folder is made in it.
         resources: the plan was made with.
         tell: hears every event; the journal hears them as well.
+        retry_lossy: make tiles again that lack scenes because reads failed; else they are kept.
 
     Returns:
         The run's folder.
@@ -57,6 +66,7 @@ def run(plan: Plan, network: Checkpoint, out: Path, resources: Resources, tell: 
     Raises:
         OutputError: the folder cannot be written, or another run is writing it.
         IncompleteError: some tiles failed; the others are there, the national products are not.
+        DegradedError: the map is whole, but some tiles lack too many looks.
     """
     folder = out / plan.name
     require_writable(folder, plan.write_bytes)
@@ -68,7 +78,9 @@ def run(plan: Plan, network: Checkpoint, out: Path, resources: Resources, tell: 
             tell(event)
 
         try:
-            _run(plan, network, folder, resources, tell_all)
+            _run(plan, network, folder, resources, tell_all, retry_lossy)
+        except DegradedError:
+            raise
         except BaseException as error:
             with suppress(OutputError):  # a full disk takes no farewell
                 journal.append("run stopped", why=str(error) or type(error).__name__)
@@ -89,20 +101,34 @@ def record(event: Event, journal: Journal) -> None:
                 estimated_read_bytes=plan.read_bytes,
                 notes=list(plan.notes),
             )
-        case TileDone():
-            journal.append("tile done", **asdict(event))
-        case TileKept(tile):
-            journal.append("tile kept", tile=tile)
-        case TileFailed():
-            journal.append("tile failed", **asdict(event))
+        case TileDone(tile, losses=losses):
+            _record_reads(tile, losses.failed, journal)
+            facts = asdict(event) | {"losses": len(losses.failed), "degraded": losses.degraded}
+            journal.append("tile done", **facts)
+        case TileKept():
+            journal.append("tile kept", **asdict(event))
+        case TileFailed(tile, failed_reads=failed):
+            _record_reads(tile, failed, journal)
+            journal.append("tile failed", **asdict(event) | {"failed_reads": len(failed)})
         case Finishing(what):
             journal.append("finishing", what=what)
         case Ended():
             journal.append("run ended", **asdict(event))
 
 
+def _record_reads(tile: str, failed: Iterable[FailedRead], journal: Journal) -> None:
+    """A line for each scene that a tile lost."""
+    for failure in failed:
+        journal.append("read failed", tile=tile, **asdict(failure))
+
+
 def _run(
-    plan: Plan, network: Checkpoint, folder: Path, resources: Resources, tell: Listener
+    plan: Plan,
+    network: Checkpoint,
+    folder: Path,
+    resources: Resources,
+    tell: Listener,
+    retry_lossy: bool,
 ) -> None:
     """The run itself, in a folder that is made and locked."""
     started = time.monotonic()
@@ -110,54 +136,40 @@ def _run(
     clean_leftovers(folder)
     facts = facts_of(plan, network)
     jobs = [job_of(planned, plan, folder, facts) for planned in plan.tiles]
-    if not is_published(folder, national_key(plan, jobs)):
+    tally = Tally.of(jobs, retry_lossy)
+    if not is_published(folder, national_key(plan, tally.keys(jobs))):
         _withdraw(folder)
     _write_recipe(plan, folder)
-    kept = {job.name for job in jobs if is_published(job.folder, job.key)}
-    for name in sorted(kept):
-        tell(TileKept(name))
+    write_scene_list(folder / SCENES_NAME, scenes_of(plan))
+    kept = dict(tally.there)
+    for name, found in sorted(kept.items()):
+        tell(TileKept(name, found.lossy, found.degraded))
     missing = [job for job in jobs if job.name not in kept]
-    failed = _failures(_mapped(missing, plan, network, resources), tell)
-    if not failed:
+    tally.follow(_mapped(missing, plan, network, resources), tell)
+    if not tally.failed:
         tell(Finishing("national products"))
-        finish(plan, jobs, facts, folder)
-    done = len(missing) - len(failed)
-    tell(Ended(done, len(kept), len(failed), round(time.monotonic() - started, 1)))
-    if failed:
-        raise IncompleteError(_sentence(failed, len(jobs)))
+        finish(plan, jobs, facts, folder, tally.keys(jobs))
+    tell(tally.ended(len(kept), time.monotonic() - started))
+    if tally.failed:
+        raise IncompleteError(tally.complaint())
+    if tally.degraded:
+        raise DegradedError(tally.warning())
 
 
-def _failures(events: Generator[TileDone | TileFailed], tell: Listener) -> list[TileFailed]:
-    """Tell every tile's end, and keep those without a map.
-
-    Raises:
-        OutputError: a tile failed for a reason that every other tile would fail for.
-    """
-    failed = []
-    with closing(events):  # ends the cluster also where this loop is left early
-        for event in events:
-            tell(event)
-            if isinstance(event, TileFailed):
-                failed.append(event)
-                if event.concerns_all:
-                    raise OutputError(f"{event.reason}; then run the same command again")
-    return failed
-
-
-def finish(plan: Plan, jobs: list[TileJob], facts: Facts, folder: Path) -> None:
+def finish(
+    plan: Plan, jobs: list[TileJob], facts: Facts, folder: Path, keys: Mapping[str, str]
+) -> None:
     """The products of the whole area, unless they are there already."""
-    key = national_key(plan, jobs)
+    key = national_key(plan, keys)
     if is_published(folder, key):
         return
     tiles = [FinishedTile(job.tile, job.folder) for job in jobs]
     national_products(folder, tiles, plan.land, plan.area.geometry, facts, key, plan.recipe.crs)
 
 
-def national_key(plan: Plan, jobs: list[TileJob]) -> str:
-    """What the national products follow from."""
-    return content_key(
-        {"tiles": {job.name: job.key for job in jobs}, "crs": plan.recipe.crs, "name": plan.name}
-    )
+def national_key(plan: Plan, keys: Mapping[str, str]) -> str:
+    """What the national products follow from: each tile as it is, whole or lossy."""
+    return content_key({"tiles": dict(keys), "crs": plan.recipe.crs, "name": plan.name})
 
 
 def facts_of(plan: Plan, network: Checkpoint) -> Facts:
@@ -239,13 +251,3 @@ def _outcome(job: TileJob, result: TileDone | TileFailed | Lost) -> TileDone | T
     if isinstance(result, Lost):
         return TileFailed(job.name, f"its worker was lost ({result.reason})")
     return result
-
-
-def _sentence(failed: list[TileFailed], tiles: int) -> str:
-    """The one line of a run that is not complete."""
-    names = ", ".join(event.tile for event in failed[:MAX_NAMED])
-    more = f" and {len(failed) - MAX_NAMED} more" if len(failed) > MAX_NAMED else ""
-    return (
-        f"{len(failed)} of {tiles} tiles have no map: {names}{more} ({failed[0].reason}); the "
-        "others are kept, run the same command again to retry"
-    )

@@ -8,9 +8,12 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from mapper.errors import MapperError, OutputError
+from mapper.errors import LooksLostError, MapperError, OutputError
+from mapper.imagery.faults import without_secrets
 from mapper.imagery.load import read_composite
+from mapper.imagery.losses import Losses, failed_reads, read_without_losses
 from mapper.inference.predict import Predictor
 from mapper.inference.windows import needed_region, windows_touching
 from mapper.maps.publish import publish_tile
@@ -23,21 +26,23 @@ OVER_TIME = 75
 
 
 def map_tile(job: TileJob, predictor: Predictor) -> TileDone:
-    """Read, composite, predict and publish one tile.
+    """Read, composite, predict and publish one tile; a scene that cannot be read is left out.
 
     Raises:
-        SceneError: a scene cannot be read.
+        LooksLostError: too many scenes cannot be read.
         OutputError: the product cannot be written.
     """
     started = time.monotonic()
     region, wanted = job.tile.region, job.wanted.unpack()
-    composite = read_composite(
-        job.looks,
-        needed_region(region, wanted),
+    read_looks = partial(
+        read_composite,
+        region=needed_region(region, wanted),
         wanted=windows_touching(region, wanted),
         threads=job.reads,
         cloud_dilation_px=job.cloud_dilation_px,
     )
+    composite, losses = read_without_losses(job.looks, read_looks)
+    key = job.key_with(losses)
     read = time.monotonic()
     prediction = predictor.predict(composite, wanted, region, job.allow_radar_only)
     published = publish_tile(
@@ -47,19 +52,30 @@ def map_tile(job: TileJob, predictor: Predictor) -> TileDone:
         prediction,
         wanted,
         job.facts,
-        job.scene_ids,
-        job.key,
-        job.notes,
+        job.scenes_with(losses),
+        key,
+        (*job.notes, *_notes(losses)),
+        losses,
+        planned_key=job.key,
     )
     return TileDone(
         tile=job.name,
-        key=job.key,
+        key=key,
         seconds=round(time.monotonic() - started, 3),
         read_seconds=round(read - started, 3),
         windows=prediction.windows,
         written_bytes=published.size_bytes,
         files=published.files,
+        losses=losses,
     )
+
+
+def _notes(losses: Losses) -> Iterator[str]:
+    """What a lossy tile says to people; its item lists the reads."""
+    if losses.failed:
+        yield "scenes that could not be read are left out; mapper:failed_reads lists them"
+    if losses.degraded:
+        yield "degraded: too many looks of a sensor are left out"
 
 
 def map_tile_in_worker(job: TileJob, plugin_name: str, timeout_s: float) -> TileDone | TileFailed:
@@ -71,10 +87,12 @@ def map_tile_in_worker(job: TileJob, plugin_name: str, timeout_s: float) -> Tile
         with _time_limit(timeout_s):
             return map_tile(job, predictor_here(plugin_name))
     except MapperError as error:
-        return TileFailed(job.name, str(error), concerns_all=isinstance(error, OutputError))
+        lost = failed_reads(error.failed) if isinstance(error, LooksLostError) else ()
+        everywhere = isinstance(error, OutputError)
+        return TileFailed(job.name, str(error), concerns_all=everywhere, failed_reads=lost)
     except Exception as error:
-        reason = f"unforeseen: {type(error).__name__}: {error}"
-        return TileFailed(job.name, reason, traceback.format_exc())
+        reason = without_secrets(f"unforeseen: {type(error).__name__}: {error}")
+        return TileFailed(job.name, reason, without_secrets(traceback.format_exc()))
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def test_an_item_says_how_it_was_made(item: dict[str, Any], facts: Facts, made: 
     assert properties["mapper:scenes"] == sorted(made.scenes)
     assert properties["mapper:simulated"] is True
     assert "simulated" in properties["description"]
-    assert properties["mapper:reads_failed"] == 0
+    assert properties["mapper:failed_reads"] == []
+    assert properties["mapper:degraded"] is False
     assert properties["processing:software"] == {"mapper": "0.1.0"}
     counted = sum(properties["mapper:class_px"]) + properties["mapper:nodata_px"]
     assert counted == np.count_nonzero(made.wanted)
