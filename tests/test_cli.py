@@ -17,7 +17,7 @@ from mapper.lulcformer import checkpoint
 from mapper.production.recipe import Recipe
 from mapper.production.stopping import SIGNALS
 
-COMMANDS = ("run", "plan", "countries", "simulate", "train")
+COMMANDS = ("run", "plan", "countries", "simulate", "train", "evaluate", "calibrate")
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from mapper.cli.judging import calibrate, evaluate
 from mapper.cli.land import countries
 from mapper.cli.learning import train
 from mapper.cli.maps import plan, run
@@ -62,5 +63,5 @@ def mapper() -> None:
     """National 10 m land-cover maps from Sentinel-1 and Sentinel-2."""
 
 
-for _command in (run, plan, countries, simulate, train):
+for _command in (run, plan, countries, simulate, train, evaluate, calibrate):
     mapper.add_command(_command)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,11 +26,18 @@ from mapper.dynamicworld.simulated_chips import simulated_chip
 from mapper.errors import CheckpointError, RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
-from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.lulcformer.calibration import fitted_temperature
+from mapper.lulcformer.checkpoint import Checkpoint, model_of
 from mapper.lulcformer.chips import TensorChips
 from mapper.lulcformer.losses import class_weights, count_classes
 from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accuracy
-from mapper.lulcformer.training import Event, TrainedWeights, TrainingSettings, train
+from mapper.lulcformer.training import (
+    PRECISIONS,
+    Event,
+    TrainedWeights,
+    TrainingSettings,
+    train,
+)
 from mapper.simulated.spectra import Places
 
 VALIDATION_SEED = 10_000_000
@@ -164,7 +171,7 @@ def learn(
         state_file,
         None if start is None else start.weights,
     )
-    return Checkpoint(
+    made = Checkpoint(
         variant_name=variant_name,
         variant=trained.variant,
         weights=trained.weights,
@@ -175,6 +182,44 @@ def learn(
         window=lesson.window_px,
         facts=_facts(lesson, settings, trained, start),
     )
+    return calibrated(made, lesson.validation, settings.device, settings.precision, settings.batch)
+
+
+def calibrated(
+    checkpoint: Checkpoint,
+    chips: TensorChips,
+    device: str = "cpu",
+    precision: str = "fp32",
+    batch: int = 2,
+) -> Checkpoint:
+    """The checkpoint with the temperature that makes its confidence true on some chips.
+
+    Args:
+        chips: of places it has not learned from, normalised as the checkpoint asks.
+        batch: chips per forward pass.
+
+    Raises:
+        RequestError: no pixel of the chips is labelled.
+    """
+    where = torch.device(device)
+    temperature = fitted_temperature(
+        model_of(checkpoint).to(where),
+        chips.to(where),
+        batch=batch,
+        precision=PRECISIONS[precision],
+    )
+    fact = f"{temperature:g}, fitted on {len(chips)} chips from which nothing was learned"
+    facts = {**checkpoint.facts, "temperature": fact}
+    return replace(checkpoint, temperature=temperature, facts=facts, digest="")
+
+
+def chips_for(checkpoint: Checkpoint, folder: Path) -> TensorChips:
+    """The chips of a folder, normalised as a checkpoint asks.
+
+    Raises:
+        RequestError: the folder has no chips, or a file is no chip.
+    """
+    return tensors_of(list(load_chips(folder)), normalisation_in(checkpoint))
 
 
 def normalisation_in(checkpoint: Checkpoint) -> dict[str, Normalisation]:

@@ -1,0 +1,187 @@
+"""Ground with known classes, as production would see it: what a checkpoint is judged by.
+
+Three kinds of folder have such ground: chips (`*.chip.npz`), real pixels with a manifest (see
+`mapper.dynamicworld.pairs`), and an archive with its truth beside it, as `mapper simulate` makes
+it. An archive goes the way of a run: searched, chosen from, read, composited, cut into windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+import shapely
+from rasterio.windows import from_bounds
+from shapely.geometry.base import BaseGeometry
+
+from mapper.dynamicworld.chips import SUFFIX, Chip, chip_paths, load_chip
+from mapper.dynamicworld.pairs import is_pairs, labelled_pairs, load_pairs
+from mapper.errors import RequestError
+from mapper.imagery.archives import archive
+from mapper.imagery.choice import Choice, choose
+from mapper.imagery.composite import Composite, blank
+from mapper.imagery.load import read_composite
+from mapper.imagery.period import Period
+from mapper.imagery.scenes import Scene, looks_of
+from mapper.imagery.search import search
+from mapper.inference.windows import WINDOW_PX, needed_region, windows_touching
+from mapper.land.grid import Grid, Outline, Region, Zone, ground, outlines
+from mapper.land.legend import CLASS_NAMES, NODATA
+
+TRUTH = "truth"
+"""Folder beside an archive's index with the true class of each pixel, a raster for each zone."""
+TILE_PX = 2048
+"""An archive is read in squares of this side; a map does not depend on how it is cut."""
+EVER = Period.parse("1970-01-01/2099-12-31")
+"""Judged by all that an archive has, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """A piece of ground with its classes."""
+
+    place: str
+    """Its name: a chip's place, or a tile."""
+    composite: Composite
+    """What was seen of it and around it."""
+    region: Region
+    """Where the truth lies, inside the composite."""
+    truth: npt.NDArray[np.uint8]
+    """(y, x) over `region`: class codes, 255 where unknown."""
+    alone: bool
+    """Whether one window shows all there is; else windows of the lattice are blended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """A set of cases, made one after the other as they are asked for."""
+
+    title: str
+    """What they are, in words."""
+    simulated: bool
+    """True for painted ground."""
+    count: int
+    cases: Iterable[Case]
+    names: tuple[str, ...] = CLASS_NAMES
+    """Of the classes that the truth tells apart."""
+    merged: Mapping[int, int] | None = None
+    """Classes that the truth has as one: the second stands for both."""
+
+
+def cases_in(folder: Path, geometry: BaseGeometry | None = None, period: Period = EVER) -> Cases:
+    """The cases of a folder, whichever kind it is.
+
+    Args:
+        geometry: of an archive only this ground, longitude and latitude; None for all its truth.
+        period: of an archive only these days.
+
+    Raises:
+        RequestError: the folder is none of the kinds.
+    """
+    if list(folder.glob(f"*{SUFFIX}"))[:1]:
+        paths = chip_paths(folder)
+        first = load_chip(paths[0])
+        title = f"{len(paths)} chips of {first.label.shape[0]} px: {first.source}"
+        chips = (case_of(load_chip(path)) for path in paths)
+        return Cases(title, first.simulated, len(paths), chips)
+    if is_pairs(folder):
+        coding, entries = labelled_pairs(folder)
+        title = f"{len(entries)} real places, labels: {entries[0]['labels']}"
+        chips = (case_of(chip) for chip in load_pairs(folder))
+        return Cases(title, False, len(entries), chips, coding.names, coding.merged)
+    if (folder / TRUTH).is_dir():
+        return _archive_cases(folder, geometry, period)
+    raise RequestError(
+        f"{folder} has nothing to judge by; give a folder of chips (*{SUFFIX}), of real pixels "
+        f"with a manifest.json, or an archive with its {TRUTH}/ beside the index, as mapper "
+        "simulate makes it"
+    )
+
+
+def case_of(chip: Chip) -> Case:
+    """A chip in the middle of a window; a larger one is covered by windows of the lattice.
+
+    Outside the chip nothing is seen, as at the end of an archive. Chips are carried to one place of
+    the lattice: nothing that is computed depends on where it lies.
+    """
+    height, width = chip.label.shape
+    alone = max(height, width) <= WINDOW_PX
+    left, top = ((WINDOW_PX - side) // 2 if alone else 0 for side in (width, height))
+    region = Region(Zone(32, False), left, top, width, height)
+    everywhere = np.ones(region.shape, np.bool_)
+    around = Region(region.zone, 0, 0, WINDOW_PX, WINDOW_PX)
+    composite = blank(around if alone else needed_region(region, everywhere))
+    y, x = region.slices_in(composite.region)
+    composite.optical[:, y, x] = chip.optical
+    composite.radar[:, y, x] = chip.radar
+    return Case(chip.place, composite, region, chip.label, alone)
+
+
+def _archive_cases(folder: Path, geometry: BaseGeometry | None, period: Period) -> Cases:
+    """The tiles of an archive's truth, read when they are asked for."""
+    rasters = {path.stem: path for path in sorted((folder / TRUTH).glob("*.tif"))}
+    if not rasters:
+        raise RequestError(f"{folder / TRUTH} has no raster such as 32N.tif; make the archive anew")
+    around = geometry if geometry is not None else _ground_of(rasters.values())
+    scenes = choose(
+        search(archive(str(folder)), around, period), Choice(), area=folder.name, period=period
+    ).kept
+    land = [outline for outline in outlines(around) if outline.zone.name in rasters]
+    tiles = [(outline, tile) for outline in land for tile in Grid(TILE_PX).tiles_over(outline)]
+    cases = (
+        case
+        for outline, tile in tiles
+        if (case := _tile_case(rasters[tile.zone.name], outline, tile.region, scenes, tile.name))
+    )
+    return Cases(f"the archive {folder.name}", _simulated(scenes), len(tiles), cases)
+
+
+def _simulated(scenes: Iterable[Scene]) -> bool:
+    return any(scene.simulated for scene in scenes)
+
+
+def _tile_case(
+    path: Path, outline: Outline, region: Region, scenes: Iterable[Scene], name: str
+) -> Case | None:
+    """A tile of an archive, read as a run reads it; None where no class is known."""
+    truth = np.where(outline.mask(region), _truth(path, region), NODATA).astype(np.uint8)
+    known = truth != NODATA
+    if not known.any():
+        return None
+    needed = needed_region(region, known)
+    composite = read_composite(
+        looks_of(scenes, region.zone), needed, wanted=windows_touching(region, known)
+    )
+    inside = region.intersection(needed)
+    assert inside is not None, "windows that touch known pixels hold them"
+    return Case(name, composite, inside, truth[inside.slices_in(region)], alone=False)
+
+
+def _truth(path: Path, region: Region) -> npt.NDArray[np.uint8]:
+    """(y, x) over a region, from a raster on the lattice of its zone."""
+    west, south, east, north = region.geobox.extent.boundingbox
+    with rasterio.open(path) as raster:
+        window = from_bounds(west, south, east, north, raster.transform)
+        window = window.round_offsets().round_lengths()
+        found: npt.NDArray[np.uint8] = raster.read(
+            1, window=window, boundless=True, fill_value=NODATA
+        )
+    return found
+
+
+def _ground_of(rasters: Iterable[Path]) -> BaseGeometry:
+    """Longitude and latitude of the rectangles of truth rasters, of each what its zone owns."""
+    boxes = []
+    for path in rasters:
+        zone = Zone(int(path.stem[:2]), path.stem.endswith("S"))
+        with rasterio.open(path) as raster:
+            left, top = (
+                round(raster.transform.c / 10),
+                round((10_000_000 - raster.transform.f) / 10),
+            )
+            boxes.append(ground(Region(zone, left, top, raster.width, raster.height)))
+    return shapely.union_all(boxes)

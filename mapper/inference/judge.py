@@ -1,0 +1,121 @@
+"""A checkpoint judged on ground with known classes, by the very predictions production makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mapper.imagery.bands import OPTICAL_NODATA, optical_valid, radar_valid
+from mapper.imagery.composite import Composite
+from mapper.inference.cases import Case, Cases
+from mapper.inference.predict import Prediction, Predictor
+from mapper.land.legend import CLASS_COUNT, NODATA
+from mapper.lulcformer.calibration import Tally, no_tally, tally
+from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.lulcformer.report import Report
+from mapper.lulcformer.scores import ALL_SEEN, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class CaseJudged:
+    """One more case is judged."""
+
+    done: int
+    of: int
+
+
+def judge(
+    checkpoint: Checkpoint,
+    cases: Cases,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 1,
+    on_event: Callable[[CaseJudged], None] = lambda event: None,
+) -> Report:
+    """How often a checkpoint is right, with both sensors and with each taken away.
+
+    A pixel counts where its class is known and production would map it: with a clear optical look;
+    where radar alone is shown, with a radar look.
+
+    Raises:
+        CheckpointError, RequestError: see `mapper.inference.predict.Predictor`.
+        MapperError: a case cannot be read.
+    """
+    predictor = Predictor(checkpoint, device, precision, threads)
+    before: dict[Seen, Tally] = {}
+    plain = None
+    if checkpoint.temperature != 1:
+        plain = Predictor(replace(checkpoint, temperature=1.0), device, precision, threads)
+        before["both"] = no_tally(CLASS_COUNT)
+    totals: dict[Seen, Tally] = {seen: no_tally(CLASS_COUNT) for seen in ALL_SEEN}
+    by_place: dict[str, Tally] = {}
+    for done, case in enumerate(cases.cases, 1):
+        for seen in ALL_SEEN:
+            found = _tally(predictor, case, seen, cases.merged)
+            totals[seen] += found
+            if seen == "both":
+                by_place[case.place] = found
+        if plain is not None:
+            before["both"] += _tally(plain, case, "both", cases.merged)
+        on_event(CaseJudged(done, cases.count))
+    facts = {
+        "checkpoint": f"{checkpoint.variant_name}, SHA-256 {checkpoint.digest[:16]}",
+        "computed in": f"{predictor.precision.value} on {predictor.device.type}",
+        "temperature": f"{checkpoint.temperature:g}",
+    }
+    predictor.close()
+    if plain is not None:
+        plain.close()
+    return Report(cases.title, cases.simulated, facts, cases.names, totals, before, by_place)
+
+
+def _tally(predictor: Predictor, case: Case, seen: Seen, merged: Mapping[int, int] | None) -> Tally:
+    """What was answered on one case."""
+    shown = _shown(case.composite, seen)
+    prediction = _prediction(predictor, case, shown, seen)
+    y, x = case.region.slices_in(case.composite.region)
+    if seen == "radar":
+        counts = radar_valid(case.composite.radar[:, y, x])
+    else:
+        counts = optical_valid(case.composite.optical[:, y, x])
+    truth = np.where(counts, case.truth, NODATA).astype(np.uint8)
+    return tally(
+        torch.from_numpy(_merged(truth, merged)),
+        torch.from_numpy(_merged(prediction.land_cover, merged)),
+        torch.from_numpy(prediction.confidence),
+        CLASS_COUNT,
+    )
+
+
+def _shown(composite: Composite, seen: Seen) -> Composite:
+    """A composite of which one sensor is taken away."""
+    if seen == "optical":
+        return replace(composite, radar=np.full_like(composite.radar, np.nan))
+    if seen == "radar":
+        return replace(composite, optical=np.full_like(composite.optical, OPTICAL_NODATA))
+    return composite
+
+
+def _prediction(predictor: Predictor, case: Case, shown: Composite, seen: Seen) -> Prediction:
+    """Classes and confidence over the case's region."""
+    if not case.alone:
+        wanted = case.truth != NODATA
+        return predictor.predict(shown, wanted, case.region, allow_radar_only=seen == "radar")
+    whole = predictor.predict_alone(shown)
+    here = case.region.slices_in(shown.region)
+    return Prediction(case.region, whole.land_cover[here], whole.confidence[here], whole.windows)
+
+
+def _merged(
+    codes: npt.NDArray[np.uint8], merged: Mapping[int, int] | None
+) -> npt.NDArray[np.uint8]:
+    """Codes with classes that the truth does not tell apart as one."""
+    table = np.arange(256, dtype=np.uint8)
+    for code, into in (merged or {}).items():
+        table[code] = into
+    return table[codes]
