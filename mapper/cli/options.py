@@ -50,6 +50,9 @@ recipe_options = together(
     click.option("--threads", type=int, help="Cores per tile. [the cores over the workers]"),
     click.option("--scheduler", help="Address of a Dask scheduler that is running already."),
 )
+scenes_option = click.option(
+    "--scenes", type=PATH, help="The scenes.parquet of an earlier map: reads the same scenes again."
+)
 debug_option = click.option("--debug", is_flag=True, help="Show the Python trace of an error.")
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 maps_option = click.option(
