@@ -87,6 +87,11 @@ class SceneList:
     bounds: tuple[float, float, float, float]
     """Of that area: west, south, east, north, degrees."""
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the list has decided, by the keys of a recipe."""
+        return {"archive": self.archive, "period": str(self.period), **asdict(self.choice)}
+
 
 def write_scene_list(path: Path, scenes: SceneList) -> None:
     """Write a list, whole or not at all; equal lists make equal files.

@@ -73,8 +73,8 @@ def _planned(plan: Plan, name: str) -> PlannedTile:
     names = [planned.tile.name for planned in plan.tiles]
     near = get_close_matches(name, names, n=1, cutoff=0.0)[0]
     raise RequestError(
-        f"the plan has no tile {name} (the nearest of its {len(names)} is {near}); name one of those"
-        " that mapper plan lists"
+        f"the plan has no tile {name} (the nearest of its {len(names)} is {near}); name one that"
+        " mapper plan lists"
     )
 
 
