@@ -9,7 +9,6 @@ warper's approximations cannot depend on what was asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +18,6 @@ import rasterio
 import rasterio.crs
 import rasterio.vrt
 import rasterio.warp
-from affine import Affine
 from rasterio._err import CPLE_BaseError  # what the warper raises; rasterio has no public name
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -27,6 +25,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from mapper.imagery.patience import Attempt, patiently
+from mapper.imagery.placement import Placement, placement
 from mapper.imagery.resample import MARGIN_PX, doubled_bilinear, doubled_nearest
 from mapper.imagery.scenes import SCL, Scene
 from mapper.imagery.signing import signed
@@ -47,31 +46,6 @@ GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_VERSION": "1.1",
 }
-_TOUCH_PX = 1e-4
-"""Corners this close to a lattice point are on it: transforms are written with rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a raster's pixels lie on the lattice of its zone."""
-
-    left: int
-    """Lattice column of its left edge."""
-    top: int
-    """Lattice row of its upper edge."""
-    factor: int
-    """Lattice pixels per pixel of the raster: 1 or 2."""
-
-
-def placement(transform: Affine) -> Placement | None:
-    """The place of a raster in its zone, or None where its pixels are no lattice pixels."""
-    factor = round(transform.a / PIXEL_M)
-    corner = (transform.c / PIXEL_M, (LATTICE_TOP_M - transform.f) / PIXEL_M)
-    size = (transform.a, -transform.e)
-    straight = transform.b == 0 == transform.d and size == (factor * PIXEL_M,) * 2
-    if factor not in (1, 2) or not straight or any(abs(v - round(v)) > _TOUCH_PX for v in corner):
-        return None
-    return Placement(round(corner[0]), round(corner[1]), factor)
 
 
 def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:

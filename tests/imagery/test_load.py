@@ -9,15 +9,15 @@ import shapely
 from small_archive import SmallArchive, region_at, smooth
 
 from mapper.errors import SceneError
-from mapper.imagery import load
+from mapper.imagery import optical, radar
 from mapper.imagery.archives import archive
-from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.imagery.choice import Choice, choose
 from mapper.imagery.composite import Composite, compose
-from mapper.imagery.load import optical_stack, radar_stack, read_composite
+from mapper.imagery.load import read_composite
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import Look, looks_of
 from mapper.imagery.search import search
+from mapper.imagery.stacks import optical_stack, radar_stack
 from mapper.land.grid import Region, Zone
 
 ZONE = Zone(32, False)
@@ -126,18 +126,19 @@ def test_whole_or_in_parts_the_pixels_are_the_same(busy: SmallArchive) -> None:
 def test_smaller_pieces_give_the_same(busy: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = looks_in(busy)
     whole = read_composite(looks, ALL)
-    monkeypatch.setattr(load, "STACK_BYTES", 2_000_000)
-    monkeypatch.setattr(load, "RADAR_LOOKS_AT_ONCE", 1)
-    assert load._piece_px(5) == 128
+    monkeypatch.setattr(optical, "PIECE_SIDES_PX", ((64, 32),))
+    monkeypatch.setattr(optical, "_LATTICE_AREA_PX", 128)
+    monkeypatch.setattr(optical, "MASK_BYTES", 1)
+    monkeypatch.setattr(radar, "PIECE_PX", 96)
     same(read_composite(looks, ALL), whole)
 
 
 def test_stacks_compose_to_the_same(busy: SmallArchive) -> None:
     looks = looks_in(busy)
-    optical = [look for look in looks if look.scenes[0].id[0] != "r"]
-    radar = [look for look in looks if look.scenes[0].id[0] == "r"]
+    seen = [look for look in looks if look.scenes[0].id[0] != "r"]
+    heard = [look for look in looks if look.scenes[0].id[0] == "r"]
     with ThreadPoolExecutor(2) as pool:
-        made = compose(optical_stack(optical, ALL, pool), radar_stack(radar, ALL, pool))
+        made = compose(optical_stack(seen, ALL, pool), radar_stack(heard, ALL, pool))
     same(made, read_composite(looks, ALL))
 
 
@@ -277,21 +278,3 @@ def test_an_unreadable_asset_is_one_line(busy: SmallArchive, name: str) -> None:
         read_composite(looks, ALL)
     assert str(caught.value).startswith(f"{name.upper()} of scene {scene} cannot be read (")
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("looks", "side"),
-    [(0, 3584), (1, 3584), (4, 1536), (5, 1536), (8, 1024), (48, 512), (500, 128)],
-)
-def test_pieces_keep_a_stack_within_its_memory(looks: int, side: int) -> None:
-    assert load._piece_px(looks) == side
-    if looks <= 500:
-        assert looks * len(OPTICAL_NAMES) * 2 * side**2 <= load.STACK_BYTES
-
-
-def test_pieces_partition_a_region() -> None:
-    region = Region(ZONE, 700, 1300, 3000, 2100)
-    seen = np.zeros(region.shape, int)
-    for piece in load._pieces(region, None, 1024):
-        seen[piece.slices_in(region)] += 1
-    assert (seen == 1).all()

@@ -16,7 +16,8 @@ from mapper.errors import SceneError
 from mapper.imagery import raster
 from mapper.imagery.archives import archive
 from mapper.imagery.items import scene_of
-from mapper.imagery.raster import Placement, placement, read_raster
+from mapper.imagery.placement import Placement, placement
+from mapper.imagery.raster import read_raster
 from mapper.imagery.scenes import Scene
 from mapper.land.grid import Region, Zone
 

@@ -1,0 +1,102 @@
+"""Where a raster's pixels lie on the lattice of its zone. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from affine import Affine
+
+from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region
+
+_TOUCH_PX = 1e-4
+"""Corners this close to a lattice point are on it: transforms are written with rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a raster's pixels lie on the lattice of its zone."""
+
+    left: int
+    """Lattice column of its left edge."""
+    top: int
+    """Lattice row of its upper edge."""
+    factor: int
+    """Lattice pixels per pixel of the raster: 1 or 2."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each pixel of 20 m begins on an even lattice pixel, as all of Sentinel-2 do."""
+        return self.left % self.factor == 0 == self.top % self.factor
+
+
+def placement(transform: Affine) -> Placement | None:
+    """The place of a raster in its zone, or None where its pixels are no lattice pixels."""
+    factor = round(transform.a / PIXEL_M)
+    corner = (transform.c / PIXEL_M, (LATTICE_TOP_M - transform.f) / PIXEL_M)
+    size = (transform.a, -transform.e)
+    straight = transform.b == 0 == transform.d and size == (factor * PIXEL_M,) * 2
+    if factor not in (1, 2) or not straight or any(abs(v - round(v)) > _TOUCH_PX for v in corner):
+        return None
+    return Placement(round(corner[0]), round(corner[1]), factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A rectangle of pixels of 10 m or of 20 m, counted from the origin of the zone's lattice."""
+
+    left: int
+    """First column."""
+    top: int
+    """First row."""
+    right: int
+    """Column after the last."""
+    bottom: int
+    """Row after the last."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(y, x), in pixels."""
+        return (self.bottom - self.top, self.right - self.left)
+
+    def intersection(self, other: Frame) -> Frame | None:
+        """The pixels in both, or None."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Frame(left, top, right, bottom) if left < right and top < bottom else None
+
+    def holds(self, other: Frame) -> bool:
+        """Whether every pixel of another frame is in this one."""
+        return self.intersection(other) == other
+
+    def slices_in(self, outer: Frame) -> tuple[slice, slice]:
+        """(y, x) slices that cut this frame out of an array over `outer`."""
+        return (
+            slice(self.top - outer.top, self.bottom - outer.top),
+            slice(self.left - outer.left, self.right - outer.left),
+        )
+
+    def widened(self, margin_px: int) -> Frame:
+        """With so many more pixels on every side."""
+        return Frame(
+            self.left - margin_px,
+            self.top - margin_px,
+            self.right + margin_px,
+            self.bottom + margin_px,
+        )
+
+
+def frame_of(region: Region, factor: int) -> Frame:
+    """The pixels of `factor` lattice pixels that cover a region."""
+    return Frame(
+        region.left // factor,
+        region.top // factor,
+        -(-region.right // factor),
+        -(-region.bottom // factor),
+    )
+
+
+def even(region: Region) -> Region:
+    """A region widened to whole 20 m pixels, by at most one lattice pixel on each side."""
+    cover = frame_of(region, 2)
+    height, width = cover.shape
+    return Region(region.zone, 2 * cover.left, 2 * cover.top, 2 * width, 2 * height)
