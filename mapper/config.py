@@ -197,6 +197,7 @@ _KINDS: dict[str, tuple[Callable[[object], Any], str]] = {
     "threads": (_whole, "a whole number"),
     "tiles_per_worker": (_whole, "a whole number"),
     "scheduler": (_text, "an address such as tcp://10.0.0.7:8786"),
+    "read_timeout_s": (_whole, "a whole number of seconds"),
     "tile_timeout_s": (_whole, "a whole number of seconds"),
 }
 """How each setting is read, and how an error message says what it wants."""

@@ -73,8 +73,28 @@ class Patience:
     connect_s: float = 10.0
     """Until a server answers at all."""
 
+    @classmethod
+    def of(cls, read_s: float) -> Patience:
+        """That of reads which may take so long; three requests fit into it, if none is quick."""
+        return cls(read_s, min(cls().request_s, read_s / 3), min(cls().connect_s, read_s / 3))
+
 
 PATIENCE: Final = Patience()
+
+
+@dataclass(slots=True)
+class _InForce:
+    """The patience of this process, for reads that are given none of their own."""
+
+    patience: Patience = PATIENCE
+
+
+_in_force = _InForce()
+
+
+def settle(patience: Patience) -> None:
+    """From here on the patience of every read of this process that is given none of its own."""
+    _in_force.patience = patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +119,7 @@ class Attempt:
             "GDAL_HTTP_TIMEOUT": max(1, round(self.request_s)),
             "GDAL_HTTP_CONNECTTIMEOUT": max(1, round(self.connect_s)),
             "GDAL_HTTP_LOW_SPEED_LIMIT": SLOW_BYTES_PER_S,
-            "GDAL_HTTP_LOW_SPEED_TIME": SLOW_S,
+            "GDAL_HTTP_LOW_SPEED_TIME": max(1, min(SLOW_S, round(self.request_s))),
         }
         if self.number > 1:
             options["CPL_VSIL_CURL_NON_CACHED"] = "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/"
@@ -140,7 +160,7 @@ def patiently(
     scene: Scene,
     name: str,
     *,
-    patience: Patience = PATIENCE,
+    patience: Patience | None = None,
     stop: threading.Event | None = None,
     clock: Clock = CLOCK,
     ask: Callable[[str], Answer] | None = None,
@@ -152,7 +172,7 @@ def patiently(
             raises rise. It makes no attempts of its own.
         scene: whose asset is read.
         name: of the asset.
-        patience: how long all attempts may take.
+        patience: how long all attempts may take; by default, as was settled for this process.
         stop: when set, the answer is no longer wanted: no new attempt begins.
         clock: passes the time.
         ask: tells what the server says of an address; by default, it is asked.
@@ -162,6 +182,7 @@ def patiently(
     """
     href = scene.assets[name].href
     failures: Counter[Fault] = Counter()
+    patience = patience or _in_force.patience
     deadline = clock.now() + patience.read_s
     while True:
         begun = clock.now()

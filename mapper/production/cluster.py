@@ -102,8 +102,8 @@ def still_profiler(worker: Any) -> None:
     """Stop Dask's sampling of a worker's threads, in clusters that others have set up, too.
 
     It calls sys._current_frames() a hundred times a second, and in Python before 3.12 that can
-    start a garbage collection while it holds the interpreter's lock on threads; if what is collected
-    has thread-local data, the worker waits for itself for ever.
+    start a garbage collection while it holds the interpreter's lock on threads; if what is
+    collected has thread-local data, the worker waits for itself for ever.
     """
     for name in ("profile", "profile-cycle"):
         callback = worker.periodic_callbacks.pop(name, None)

@@ -103,11 +103,13 @@ class Resources:
     """Tiles one worker has in hand at once: one on a CPU, three on a GPU, to keep it fed."""
     scheduler: str | None = None
     """Address of a Dask scheduler that is already there, such as tcp://10.0.0.7:8786."""
+    read_timeout_s: int = 180
+    """One read of an archive, with all attempts; what fails for longer is left out of its tile."""
     tile_timeout_s: int = 7200
     """A worker that has one tile in hand for longer ends itself; the tile is tried again, twice."""
 
     def __post_init__(self) -> None:
-        for name in ("workers", "threads", "tiles_per_worker", "tile_timeout_s"):
+        for name in ("workers", "threads", "tiles_per_worker", "read_timeout_s", "tile_timeout_s"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RequestError(f"{name} is {value}, wanted 1 or more")

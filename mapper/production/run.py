@@ -237,6 +237,7 @@ def _mapped(
             map_tile_in_worker,
             plugin_name=there.plugin_name,
             timeout_s=resources.tile_timeout_s,
+            read_timeout_s=resources.read_timeout_s,
         )
         try:
             for job, result in drive(client, work, jobs):

@@ -14,6 +14,7 @@ from mapper.errors import LooksLostError, MapperError, OutputError
 from mapper.imagery.faults import without_secrets
 from mapper.imagery.load import read_composite
 from mapper.imagery.losses import Losses, failed_reads, read_without_losses
+from mapper.imagery.patience import Patience, settle
 from mapper.inference.predict import Predictor
 from mapper.inference.windows import needed_region, windows_touching
 from mapper.maps.publish import publish_tile
@@ -78,11 +79,14 @@ def _notes(losses: Losses) -> Iterator[str]:
         yield "degraded: too many looks of a sensor are left out"
 
 
-def map_tile_in_worker(job: TileJob, plugin_name: str, timeout_s: float) -> TileDone | TileFailed:
+def map_tile_in_worker(
+    job: TileJob, plugin_name: str, timeout_s: float, read_timeout_s: float
+) -> TileDone | TileFailed:
     """The same as a task: with the worker's network, within a time limit, and never raising.
 
     Exceptions do not travel well between processes; this small result does.
     """
+    settle(Patience.of(read_timeout_s))
     try:
         with _time_limit(timeout_s):
             return map_tile(job, predictor_here(plugin_name))
