@@ -7,7 +7,7 @@ the CPU, so that one seed gives one training on every device.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import pi
+from math import log10, pi
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,18 @@ from mapper.lulcformer.chips import UNLABELLED, Batch
 
 CLOUD_CELLS = 8
 """Cells along a chip's side of the noise whose peaks are clouds: 64 cells, clouds of 0.3-3 km."""
+HAZE_CELLS = 4
+"""Cells along a chip's side of the noise that haze drifts in: banks of a kilometre or two."""
+MOST_HAZE = 1.5
+"""Thickest mean haze, in deviations of the first band: some 0.06 of reflectance in blue."""
+HAZE_IN_LAST_BAND = 0.05
+"""Of the first band's haze; scattering falls from blue (490 nm) to short-wave infrared (2190 nm)
+about with the square of the wavelength."""
+MOST_GRAIN = 0.15
+"""Largest noise of optical pixels, in deviations."""
+MOST_SPECKLE = 0.5
+"""Largest added noise of radar pixels, in deviations: 2-3 dB, the speckle of a single look of an
+IW product (4.3 dB over the square root of its 4.4 looks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Augmentation:
     optical_gain: float = 0.05
     """Relative spread of one factor for all optical bands: sun, slope, sensor."""
     optical_offset: float = 0.1
-    """Spread of one offset for all optical bands: haze."""
+    """Spread of one offset for all optical bands: sun, terrain, the atmosphere that was left."""
     band_offset: float = 0.05
     """Spread of an offset of each optical band: atmosphere, calibration."""
     radar_offset: float = 0.15
@@ -46,6 +58,10 @@ class Augmentation:
     """Share with holes of clouds."""
     margin_dropout: float = 0.15
     """Share of which only a rectangle is seen, as at the end of the data; by one sensor or both."""
+    haze: float = 0.15
+    """Share under drifting haze, thick in the first optical band and thin in the last."""
+    fewer_looks: float = 0.15
+    """Share as noisy as if most looks had been dropped: speckle in radar, grain in optical."""
 
     def __post_init__(self) -> None:
         if self.radar_dropout + self.optical_dropout > 1:
@@ -55,7 +71,7 @@ class Augmentation:
             )
 
 
-NONE = Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NONE = Augmentation(False, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 """Chips as they are."""
 
 
@@ -67,7 +83,8 @@ def augment(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     """
     if how.turns:
         batch = turned(batch, torch.randint(8, (len(batch.label),), generator=generator).tolist())
-    return hidden(jittered(batch, how, generator), how, generator)
+    batch = grainy(hazy(jittered(batch, how, generator), how, generator), how, generator)
+    return hidden(batch, how, generator)
 
 
 def turned(batch: Batch, turns: list[int]) -> Batch:
@@ -103,6 +120,43 @@ def jittered(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     offset = spread(how.optical_offset, 1) + spread(how.band_offset, bands)
     radar_offset = spread(how.radar_offset, batch.radar.shape[1])
     return replace(batch, optical=batch.optical * gain + offset, radar=batch.radar + radar_offset)
+
+
+def hazy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
+    """Some chips behind a smooth veil that is brightest in the shortest waves, as scattering is."""
+    chips, bands = batch.optical.shape[:2]
+    drawn = torch.rand(chips, 1, 1, 1, generator=generator) < how.haze
+    noise = torch.randn(chips, 1, HAZE_CELLS, HAZE_CELLS, generator=generator)
+    depth = MOST_HAZE * torch.rand(chips, 1, 1, 1, generator=generator)
+    if not drawn.any():
+        return batch
+    device = batch.optical.device
+    veil = F.interpolate(noise.to(device), batch.label.shape[-2:], mode="bicubic")
+    veil = (1 + 0.5 * veil).clamp_min(0) * (depth * drawn).to(device)
+    by_band = torch.logspace(0, log10(HAZE_IN_LAST_BAND), bands, device=device)
+    return replace(batch, optical=batch.optical + veil * by_band[:, None, None])
+
+
+def grainy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
+    """Some chips with the noise of a composite of few looks, each pixel and band its own."""
+    chips = len(batch.label)
+    drawn = torch.rand(2, chips, 1, 1, 1, generator=generator) < how.fewer_looks
+    size = torch.rand(2, chips, 1, 1, 1, generator=generator)
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    if not drawn.any():
+        return batch
+    noise = Generator().manual_seed(seed)
+
+    def noisy(pixels: Tensor, spread: Tensor) -> Tensor:
+        return pixels + spread.to(pixels.device) * torch.randn(pixels.shape, generator=noise).to(
+            pixels.device
+        )
+
+    return replace(
+        batch,
+        optical=noisy(batch.optical, MOST_GRAIN * size[0] * drawn[0]),
+        radar=noisy(batch.radar, MOST_SPECKLE * size[1] * drawn[1]),
+    )
 
 
 def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:

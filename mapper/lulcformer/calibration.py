@@ -7,6 +7,7 @@ changes no answer: Guo et al. 2017, "On Calibration of Modern Neural Networks", 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 
@@ -81,18 +82,20 @@ def tallied(
     model: LulcFormer,
     chips: Chips,
     *,
-    temperature: float = 1.0,
+    temperatures: Sequence[float] = (1.0,),
     batch: int = 2,
     precision: torch.dtype = torch.float32,
-) -> dict[Seen, Tally]:
-    """A network's tally of chips with both sensors and with each alone; see `scores.score`."""
-    found: dict[Seen, Tally] = {}
+) -> list[dict[Seen, Tally]]:
+    """A network's tallies of chips with both sensors and with each alone, at each temperature."""
+    classes = model.variant.classes
+    found: list[dict[Seen, Tally]] = [
+        {seen: no_tally(classes) for seen in ALL_SEEN} for _ in temperatures
+    ]
     for seen in ALL_SEEN:
-        total = no_tally(model.variant.classes)
         for label, logits in answers(model, chips, seen=seen, batch=batch, precision=precision):
-            best, code = torch.softmax(logits.float() / temperature, dim=1).max(dim=1)
-            total += tally(label, code, (best * PERCENT).round(), model.variant.classes)
-        found[seen] = total
+            for temperature, totals in zip(temperatures, found, strict=True):
+                best, code = torch.softmax(logits.float() / temperature, dim=1).max(dim=1)
+                totals[seen] += tally(label, code, (best * PERCENT).round(), classes)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -126,6 +127,33 @@ class TensorChips:
             self.label.to(device),
             self.coding,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """Some chips of a set."""
+
+    chips: Chips
+    places: Tensor
+    """(chip,) int64 indices in the whole set."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def take(self, indices: Tensor) -> Batch:
+        """The chips of these indices among the some."""
+        return self.chips.take(self.places[indices])
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Batches one after the other, as one."""
+    return Batch(
+        torch.cat([batch.optical for batch in batches]),
+        torch.cat([batch.radar for batch in batches]),
+        torch.cat([batch.optical_valid for batch in batches]),
+        torch.cat([batch.radar_valid for batch in batches]),
+        torch.cat([batch.label for batch in batches]),
+    )
 
 
 def rows(stored: Tensor, indices: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ def focal_loss(
     gamma: float,
     class_weights: Tensor | None = None,
     smoothing: float = 0.0,
+    total: Tensor | None = None,
 ) -> Tensor:
     """Mean over labelled pixels of w_y sum_c q_c (1 - p_c)^gamma (-log p_c), in float32.
 
@@ -26,22 +27,31 @@ def focal_loss(
         logits: (chip, class, y, x).
         label: (chip, y, x) uint8, 255 where unlabelled.
         class_weights: (class,); the mean is weighted by them, so their scale does not matter.
+        total: what the weighted sum is divided by: the weight of a larger batch that this is a part
+            of, so that the losses of its parts add up; None is these pixels' own weight.
 
     Returns:
         A scalar; zero where nothing is labelled.
     """
     classes = logits.shape[1]
-    labelled = label != UNLABELLED
-    target = label.long().masked_fill(~labelled, 0)
+    target = label.long().masked_fill(label == UNLABELLED, 0)
     log_p = F.log_softmax(logits.float(), dim=1)
     surprise = -((1 - log_p.exp()) ** gamma) * log_p
 
     told = surprise.gather(1, target[:, None]).squeeze(1)
     loss = (1 - smoothing) * told + smoothing / classes * surprise.sum(1)
-    weight = labelled.float()
-    if class_weights is not None:
-        weight = weight * class_weights.to(logits.device)[target]
-    return (loss * weight).sum() / weight.sum().clamp_min(torch.finfo(torch.float32).tiny)
+    weight = pixel_weights(label, class_weights)
+    whole = weight.sum() if total is None else total
+    return (loss * weight).sum() / whole.clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def pixel_weights(label: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """(chip, y, x) float32, what each pixel counts in the mean; 0 where unlabelled."""
+    labelled = label != UNLABELLED
+    if class_weights is None:
+        return labelled.float()
+    target = label.long().masked_fill(~labelled, 0)
+    return labelled * class_weights.to(label.device)[target]
 
 
 def class_weights(counts: Tensor, strength: float = 0.5) -> Tensor:

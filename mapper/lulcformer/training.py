@@ -5,12 +5,9 @@ All that is random in step n follows from (seed, n), so a state to resume from h
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from math import cos, isfinite, pi
 from pathlib import Path
 from typing import Any
@@ -20,10 +17,13 @@ from torch import Tensor, nn
 
 from mapper.errors import RequestError
 from mapper.lulcformer.augment import Augmentation, augment
+from mapper.lulcformer.averages import MovingAverage, PartStatistics
+from mapper.lulcformer.chance import draw, seed_of
 from mapper.lulcformer.checkpoint import replace_file
-from mapper.lulcformer.chips import Batch, Chips
-from mapper.lulcformer.losses import focal_loss
+from mapper.lulcformer.chips import Batch, Chips, Some, joined
+from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import LulcFormer, Variant
+from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
 
 ADAM_BETAS = (0.9, 0.999)
@@ -37,7 +37,10 @@ class TrainingSettings:
     variant: Variant
     steps: int
     batch: int
-    """Chips per step."""
+    """Chips per step, of all processes together."""
+    parts: int = 1
+    """Equal parts a batch is computed in, one after the other or by several processes; a larger
+    batch than memory holds needs several. Each part has its own BatchNorm statistics."""
     learning_rate: float = 5e-4
     """At its peak; the paper's."""
     final_learning_rate: float = 5e-6
@@ -71,9 +74,14 @@ class TrainingSettings:
             raise RequestError(
                 f'precision "{self.precision}" is unknown; give one of {", ".join(PRECISIONS)}'
             )
-        for name in ("steps", "batch", "report_every", "validate_every"):
+        for name in ("steps", "batch", "parts", "report_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise RequestError(f"{name} is {getattr(self, name)}; wanted at least 1")
+        if self.batch % self.parts:
+            raise RequestError(
+                f"a batch of {self.batch} chips cannot be cut into {self.parts} equal parts; make "
+                "batch a multiple of parts"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,7 @@ def train(
     on_event: Callable[[Event], None] = lambda event: None,
     state_file: Path | None = None,
     start: Mapping[str, Tensor] | None = None,
+    processes: Processes = ALONE,
 ) -> TrainedWeights:
     """Train a network, a fresh one or one that was trained before.
 
@@ -131,41 +140,57 @@ def train(
         state_file: kept up to date at every validation; where it exists already, training goes on
             from it and ends with the same weights as if it had never stopped. (On CUDA the same up
             to rounding: there the gradient of an upsampling is summed in no fixed order.)
+        processes: who shares the work; each calls this with the same arguments, gets the same
+            weights, and only the first is told of events and writes `state_file`.
 
     Raises:
-        RequestError: there are no chips, the loss is no longer a number, or `state_file` belongs to
-            other settings.
+        RequestError: there are no chips, the loss is no longer a number, `state_file` belongs to
+            other settings, or the processes cannot share the batch's parts evenly.
     """
     if not len(training_chips) or not len(validation_chips):
         raise RequestError(
             f"{len(training_chips)} training and {len(validation_chips)} validation chips; "
             "training needs at least one of each"
         )
+    if settings.parts % processes.count:
+        raise RequestError(
+            f"{processes.count} processes cannot share {settings.parts} parts of a batch evenly; "
+            f"make parts a multiple of {processes.count}"
+        )
+    tell = on_event if processes.is_first else _ignore
     with torch.random.fork_rng():
-        trainer = Trainer(settings, start)
+        trainer = Trainer(settings, start, processes)
         if state_file is not None and state_file.exists():
             trainer.restore(state_file)
         losses: list[Tensor] = []
         while trainer.step < settings.steps:
             losses.append(trainer.learn(training_chips))
             if trainer.step % settings.report_every == 0 or trainer.step == settings.steps:
-                on_event(trainer.report(losses))
+                tell(trainer.report(losses))
                 losses.clear()
             if trainer.step % settings.validate_every == 0 or trainer.step == settings.steps:
-                on_event(trainer.validate(validation_chips))
-                if state_file is not None:
+                tell(trainer.validate(validation_chips))
+                if state_file is not None and processes.is_first:
                     trainer.save(state_file)
     assert trainer.best is not None
     return trainer.best
+
+
+def _ignore(event: Event) -> None:
+    """What a process other than the first does with news."""
 
 
 class Trainer:
     """A training under way: network, moving average, optimiser, and the best weights so far."""
 
     def __init__(
-        self, settings: TrainingSettings, start: Mapping[str, Tensor] | None = None
+        self,
+        settings: TrainingSettings,
+        start: Mapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.settings = settings
+        self.processes = processes
         self.device = torch.device(settings.device)
         torch.manual_seed(seed_of(settings.seed, "weights"))
         self.model = LulcFormer(settings.variant)
@@ -184,22 +209,32 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         weights = settings.class_weights
         self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
+        self.statistics = PartStatistics(self.model, settings.parts)
         self.step = 0
         self.best: TrainedWeights | None = None
 
     def learn(self, chips: Chips) -> Tensor:
-        """One step; returns its loss without waiting for the device."""
-        settings = self.settings
-        generator = torch.Generator().manual_seed(seed_of(settings.seed, "chips", self.step))
-        torch.manual_seed(seed_of(settings.seed, "dropout", self.step))
-        drawn = draw(len(chips), settings.batch, self.step, settings.seed)
-        batch = augment(chips.take(drawn).to(self.device), settings.augmentation, generator)
+        """One step; returns this process's share of its loss without waiting for the device."""
+        settings, parts = self.settings, self.processes.share(self.settings.parts)
+        batches = [self.part(chips, part) for part in parts]
+        weights = [pixel_weights(batch.label, self.class_weights).sum() for batch in batches]
+        total = torch.stack(weights).sum()
+        self.processes.add_up([total])
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, settings)
 
         self.model.train()
-        loss = self.loss_of(batch)
-        torch.autograd.backward(self.scaler.scale(loss))
+        self.statistics.begin()
+        losses = []
+        for part, batch in zip(parts, batches, strict=True):
+            torch.manual_seed(seed_of(settings.seed, "dropout", self.step, part))
+            loss = self.loss_of(batch, total)
+            torch.autograd.backward(self.scaler.scale(loss))
+            self.statistics.add()
+            losses.append(loss.detach())
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.processes.add_up([*gradients, *self.statistics.sums])
+        self.statistics.end()
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.scaler.step(self.optimiser)
@@ -207,10 +242,23 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.average.update(self.step)
-        return loss.detach()
+        return torch.stack(losses).sum()
 
-    def loss_of(self, batch: Batch) -> Tensor:
-        """The loss of a batch, forward in the precision asked for."""
+    def part(self, chips: Chips, part: int) -> Batch:
+        """One part of this step's batch, on the device; each chip's changes are its place's."""
+        settings = self.settings
+        size = settings.batch // settings.parts
+        drawn = draw(len(chips), settings.batch, self.step, settings.seed)
+        changed = []
+        for place in range(part * size, (part + 1) * size):
+            generator = torch.Generator()
+            generator.manual_seed(seed_of(settings.seed, "chips", self.step, place))
+            chip = chips.take(drawn[place : place + 1]).to(self.device)
+            changed.append(augment(chip, settings.augmentation, generator))
+        return joined(changed)
+
+    def loss_of(self, batch: Batch, total: Tensor) -> Tensor:
+        """What a part adds to the loss of its batch, forward in the precision asked for."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.forward(
                 batch.optical, batch.radar, batch.optical_valid, batch.radar_valid
@@ -221,11 +269,14 @@ class Trainer:
             gamma=self.settings.focal_gamma,
             class_weights=self.class_weights,
             smoothing=self.settings.label_smoothing,
+            total=total,
         )
 
     def report(self, losses: list[Tensor]) -> Stepped:
         """The mean of some losses; here a diverged training ends."""
-        loss = float(torch.stack(losses).mean())
+        mean = torch.stack(losses).mean()
+        self.processes.add_up([mean])
+        loss = float(mean)
         if not isfinite(loss):
             raise RequestError(
                 f"the loss is {loss} at step {self.step}; lower the learning rate "
@@ -236,16 +287,19 @@ class Trainer:
 
     def validate(self, chips: Chips) -> Validated:
         """Try the averaged weights with both sensors and with each alone; keep them if best."""
+        mine = Some(chips, torch.arange(self.processes.rank, len(chips), self.processes.count))
         confusions = {
             seen: score(
                 self.average.model,
-                chips,
+                mine,
                 seen=seen,
-                batch=self.settings.batch,
+                batch=self.settings.batch // self.settings.parts,
                 precision=self.dtype,
-            )
+            ).to(self.device)
             for seen in ALL_SEEN
         }
+        self.processes.add_up(list(confusions.values()))
+        confusions = {seen: matrix.cpu() for seen, matrix in confusions.items()}
         # By both sensors: what a missing one costs is decided by how often training drops it.
         best = self.best is None or mean_iou(confusions["both"]) > mean_iou(
             self.best.confusions["both"]
@@ -297,46 +351,6 @@ class Trainer:
             state["best_step"],
             state["best_confusions"],
         )
-
-
-class MovingAverage:
-    """A model whose weights and statistics follow another's; early steps move them more."""
-
-    def __init__(self, followed: LulcFormer, decay: float) -> None:
-        self.decay = decay
-        self.model = deepcopy(followed).eval().requires_grad_(False)
-        olds, news = self.model.state_dict().values(), followed.state_dict().values()
-        pairs = list(zip(olds, news, strict=True))
-        self.floating = [(old, new) for old, new in pairs if old.is_floating_point()]
-        self.counters = [(old, new) for old, new in pairs if not old.is_floating_point()]
-
-    def update(self, step: int) -> None:
-        """Follow once more, after `step` steps in all."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            [old for old, _ in self.floating], [new for _, new in self.floating], share
-        )
-        for old, new in self.counters:
-            old.copy_(new)
-
-
-def seed_of(seed: int, what: str, step: int = 0) -> int:
-    """A seed for one purpose in one step, unrelated to all others."""
-    digest = hashlib.sha256(f"{seed}/{what}/{step}".encode()).digest()
-    return int.from_bytes(digest[:7], "little")
-
-
-def draw(chips: int, batch: int, step: int, seed: int) -> Tensor:
-    """(batch,) indices of a step's chips: every chip once, in random order, then all over again."""
-    places = range(step * batch, (step + 1) * batch)
-    return torch.stack([shuffled(chips, at // chips, seed)[at % chips] for at in places])
-
-
-@lru_cache(maxsize=2)
-def shuffled(chips: int, epoch: int, seed: int) -> Tensor:
-    """(chips,) the order in which an epoch takes the chips."""
-    generator = torch.Generator().manual_seed(seed_of(seed, "order", epoch))
-    return torch.randperm(chips, generator=generator)
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

@@ -117,7 +117,7 @@ def test_a_temperature_changes_confidence_and_no_answer() -> None:
         model.head.get_parameter("pred.weight").mul_(100)
     temperature = fitted_temperature(model, chips(True))
     assert temperature > 1.5, "noise cannot be told: every confidence is too high"
-    before, after = (tallied(model, chips(True), temperature=t) for t in (1.0, temperature))
+    before, after = tallied(model, chips(True), temperatures=(1.0, temperature))
     for seen in before:
         assert torch.equal(before[seen].confusion, after[seen].confusion)
         assert expected_calibration_error(after[seen]) < expected_calibration_error(before[seen])

@@ -1,0 +1,81 @@
+"""Several processes that train one network together, as torchrun starts them.
+
+They share a batch, never its order: what is summed over processes is what one process sums over the
+parts of a batch, so their number changes a training only by the rounding of those sums.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+PATIENCE = timedelta(hours=12)
+"""How long one process waits for the others: the first may be making chips. A process that ends is
+noticed by torchrun, which stops the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Who trains: this process and how many there are."""
+
+    rank: int = 0
+    """This one's place, from 0."""
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and talks to people."""
+        return self.rank == 0
+
+    def share(self, parts: int) -> range:
+        """Which of the equal parts of a batch this process computes; `count` divides `parts`."""
+        each = parts // self.count
+        return range(self.rank * each, (self.rank + 1) * each)
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors of one type by their sums over all processes."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        sizes = [tensor.numel() for tensor in tensors]
+        for tensor, whole in zip(tensors, torch.split(flat, sizes), strict=True):
+            tensor.copy_(whole.view_as(tensor))
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """The processes that torchrun started, this one among them; alone where it did not."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield ALONE
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(dist.get_rank(), count)
+    finally:
+        dist.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The GPU of this process, where several processes share a machine's GPUs."""
+    if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
+        return device
+    mine = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(mine)
+    return mine
