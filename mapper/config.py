@@ -86,18 +86,27 @@ def settings(
 def _from_file(path: Path | None) -> list[Setting]:
     if path is None:
         return []
+    table = table_in(path)
+    resources = table.pop(RESOURCES_TABLE, {})
+    if not isinstance(resources, dict):
+        raise RequestError(f"recipe {path}: {RESOURCES_TABLE} is a table, [{RESOURCES_TABLE}]")
+    refuse_unknown(table, [*RECIPE_KEYS, RESOURCES_TABLE], f"recipe {path}")
+    refuse_unknown(resources, RESOURCE_KEYS, f"recipe {path}, [{RESOURCES_TABLE}]")
+    return [Setting(key, value, f"recipe {path}") for key, value in {**table, **resources}.items()]
+
+
+def table_in(path: Path) -> dict[str, Any]:
+    """What a recipe file holds, of a run or of a training.
+
+    Raises:
+        RequestError: it cannot be read, or is not TOML.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"recipe {path} is not TOML: {error}") from error
-    resources = table.pop(RESOURCES_TABLE, {})
-    if not isinstance(resources, dict):
-        raise RequestError(f"recipe {path}: {RESOURCES_TABLE} is a table, [{RESOURCES_TABLE}]")
-    _refuse_unknown(table, [*RECIPE_KEYS, RESOURCES_TABLE], f"recipe {path}")
-    _refuse_unknown(resources, RESOURCE_KEYS, f"recipe {path}, [{RESOURCES_TABLE}]")
-    return [Setting(key, value, f"recipe {path}") for key, value in {**table, **resources}.items()]
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
@@ -106,7 +115,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
         for name, value in environment.items()
         if name.startswith(PREFIX) and not _KUBERNETES.search(name)
     }
-    _refuse_unknown(given, [*RECIPE_KEYS, *RESOURCE_KEYS], "the environment", spell=_in_environment)
+    refuse_unknown(given, [*RECIPE_KEYS, *RESOURCE_KEYS], "the environment", spell=_in_environment)
     return [Setting(key, value, _in_environment(key)) for key, value in given.items()]
 
 
@@ -120,9 +129,10 @@ def _in_environment(key: str) -> str:
     return PREFIX + key.upper()
 
 
-def _refuse_unknown(
+def refuse_unknown(
     given: Iterable[str], known: Iterable[str], source: str, spell: Callable[[str], str] = str
 ) -> None:
+    """Raise RequestError for a key nobody knows, naming the nearest known one."""
     known = list(known)
     for key in given:
         if key not in known:
