@@ -17,7 +17,7 @@ from mapper.lulcformer import checkpoint
 from mapper.production.recipe import Recipe
 from mapper.production.stopping import SIGNALS
 
-COMMANDS = ("run", "plan", "countries", "simulate", "train", "evaluate", "calibrate")
+COMMANDS = ("run", "plan", "countries", "archives", "simulate", "train", "evaluate", "calibrate")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -54,6 +54,46 @@ def test_every_command_has_help_and_an_example_that_parses(command: str, says) -
     for _, name, *arguments in examples:
         assert name == command
         mapper.commands[command].make_context(command, arguments)
+
+
+def test_checking_an_archive_has_help_and_examples_that_parse(says) -> None:  # type: ignore[no-untyped-def]
+    text = says("archives", "check", "--help")
+    examples = [line.split() for line in text.splitlines() if line.startswith("    mapper ")]
+    assert len(examples) == 2
+    check = mapper.commands["archives"].commands["check"]  # type: ignore[attr-defined]
+    for _, _, name, *arguments in examples:
+        check.make_context(name, arguments)
+
+
+def test_archives_say_the_same_to_people_and_programs(says) -> None:  # type: ignore[no-untyped-def]
+    facts = json.loads(says("archives", "--json"))
+    text = says("archives")
+    assert [archive["name"] for archive in facts["known"]] == [
+        *("planetary-computer", "earth-search", "cdse")
+    ]
+    for archive in facts["known"]:
+        assert archive["root"] in text
+        for note in archive["notes"]:
+            assert note in text
+    for other in facts["others"]:
+        assert other["title"] in text
+
+
+def test_a_checked_archive_says_what_can_be_used(  # type: ignore[no-untyped-def]
+    says, small_archive: Path
+) -> None:
+    facts = json.loads(says("archives", "check", small_archive, "--json"))
+    assert facts["usable"]
+    assert {name: found["usable"] for name, found in facts["sensors"].items()} == {
+        "sentinel-2": True,
+        "sentinel-1": True,
+    }
+    text = says("archives", "check", small_archive)
+    for found in facts["sensors"].values():
+        for finding in found["findings"]:
+            assert finding in text
+    assert "B02 of" in text
+    assert "10980 x 10980 uint16" in text, "a header was opened"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

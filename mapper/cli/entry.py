@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from mapper.cli.archives import archives
 from mapper.cli.judging import calibrate, evaluate
 from mapper.cli.land import countries
 from mapper.cli.learning import train
@@ -63,5 +64,5 @@ def mapper() -> None:
     """National 10 m land-cover maps from Sentinel-1 and Sentinel-2."""
 
 
-for _command in (run, plan, countries, simulate, train, evaluate, calibrate):
+for _command in (run, plan, countries, archives, simulate, train, evaluate, calibrate):
     mapper.add_command(_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from shapely.geometry.base import BaseGeometry
 POINT_STEP_DEG = 0.05
 """Between sample points, in longitude and latitude: 5.5 km or less, 400 points or more per MGRS
 tile. They lie on multiples of it, so that everybody samples the same ground."""
+
+_ROW = 10_000
+"""Added to a point's number from one row to the next: more than there are columns in the world."""
 
 Counts = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.intp]
@@ -50,35 +54,31 @@ def sampled(footprints: Mapping[str, BaseGeometry]) -> Sampled:
     """
     lattice = {name: _lattice(footprint) for name, footprint in footprints.items()}
     small = [
-        shapely.point_on_surface(footprints[n]) for n, found in lattice.items() if not found.size
+        shapely.point_on_surface(footprints[name])
+        for name, found in lattice.items()
+        if not found.size
     ]
     own = shapely.get_coordinates(small)
-    every = np.unique(np.concatenate([*lattice.values(), np.empty((0, 2))]), axis=0)
+    every = np.unique(np.concatenate([*lattice.values(), np.empty(0, np.int64)]))
     points = {}
     for name, footprint in footprints.items():
         beside = np.flatnonzero(shapely.intersects_xy(footprint, own[:, 0], own[:, 1]))
-        points[name] = np.concatenate([_rows(every, lattice[name]), len(every) + beside])
+        points[name] = np.concatenate([np.searchsorted(every, lattice[name]), len(every) + beside])
     return Sampled(len(every) + len(own), points)
 
 
-def _lattice(footprint: BaseGeometry) -> npt.NDArray[np.float64]:
-    """(n, 2) lattice points inside a footprint, as whole multiples of the step.
+def _lattice(footprint: BaseGeometry) -> npt.NDArray[np.int64]:
+    """Lattice points inside a footprint, a number for each.
 
     Part by part, because a footprint cut at 180 degrees has its parts at either end of the map.
     """
-    found = [np.empty((0, 2))]
+    found = [np.empty(0, np.int64)]
     for part in shapely.get_parts(footprint):
         west, south, east, north = np.asarray(part.bounds) / POINT_STEP_DEG
-        columns = np.arange(np.ceil(west), np.floor(east) + 1)
-        rows = np.arange(np.ceil(south), np.floor(north) + 1)
+        columns = np.arange(ceil(west), floor(east) + 1)
+        rows = np.arange(ceil(south), floor(north) + 1)
         x, y = (axis.ravel() for axis in np.meshgrid(columns, rows))
         shapely.prepare(part)
         inside = shapely.contains_xy(part, x * POINT_STEP_DEG, y * POINT_STEP_DEG)
-        found.append(np.column_stack([x, y])[inside])
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _rows(every: npt.NDArray[np.float64], some: npt.NDArray[np.float64]) -> Numbers:
-    """Row numbers of points in a sorted list that has them all."""
-    width = 2 * 360 / POINT_STEP_DEG
-    return np.searchsorted(every[:, 0] * width + every[:, 1], some[:, 0] * width + some[:, 1])
+        found.append((y * _ROW + x)[inside])
+    return np.concatenate(found)
