@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: map test lint clean
+SERVERS := .venv-servers
+
+.PHONY: map test lint servers clean
 
 map: $(INSTALLED)
 	$(BIN)/mapper run --country LIE --archive simulated --out maps
@@ -30,5 +32,13 @@ $(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
 	touch $@
 
+# What tests/servers start beside PostgreSQL, PostGIS and nginx; without it they are skipped.
+servers: $(SERVERS)/.installed
+
+$(SERVERS)/.installed: tests/servers/requirements.txt
+	$(PYTHON) -m venv $(SERVERS)
+	$(SERVERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(SERVERS) build dist *.egg-info

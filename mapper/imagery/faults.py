@@ -96,7 +96,7 @@ def finding_of(problem: BaseException, href: str) -> Finding:
     text = " ".join(f"{type(link).__name__} {link}" for link in _chain(problem)).lower()
     for fault, pattern in _WORDS:
         if pattern.search(text):
-            return Finding(fault, fault.value if fault is Fault.LATE else words)
+            return Finding(fault, fault.value if fault in (Fault.LATE, Fault.CUT) else words)
     return Finding(Fault.UNCLEAR, words)
 
 
@@ -141,7 +141,7 @@ _WORDS = (
     (Fault.LATE, re.compile(r"could not resolve|failed to connect|could not connect|unreachable")),
     (Fault.GONE, re.compile(r"no such (file|key|bucket)|does not exist|notfound")),
     (Fault.REFUSED, re.compile(r"access ?denied|invalid ?credentials|signature ?does ?not ?match")),
-    (Fault.CUT, re.compile(r"got [1-9]\d* bytes, expected|error decoding response body")),
+    (Fault.CUT, re.compile(r"got [1-9]\d* bytes, expected|response body")),
     (
         Fault.CUT,
         re.compile(r"unexpected (eof|end of file)|incomplete ?read|connection.*(reset|closed)"),
