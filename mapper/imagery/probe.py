@@ -117,13 +117,15 @@ def _asked(archive: Archive, only: Sensor | None = None) -> _Asked:
         conforms = tuple(name for name, end in CLASSES.items() if any(end in uri for uri in uris))
         collections = tuple(sorted(collection.id for collection in server.get_collections()))
         trials: list[Trial] = []
+        most = 0
         pages = {}
         for sensor, profile in wanted.items():
             pages[sensor] = []
             for name in (n for n in profile.collections if n in collections):
                 page, outcome = tried(server, name)
                 pages[sensor] += page
-                trials = trials or outcome
+                if len(page) > most:  # the more items, the more can be told
+                    trials, most = outcome, len(page)
     except ArchiveError:
         raise
     except Exception as problem:  # the client has a dozen kinds of them for a wrong answer
@@ -151,7 +153,7 @@ def _of_sensor(
     if sensor is Sensor.RADAR and not corrected:
         return False, ("all of it is ground range (GRD): see allow_grd", *lines)
     if open_files:
-        opens, words = _opened((corrected or good)[0], NEEDED[sensor][0])
+        opens, words = header_of((corrected or good)[0], NEEDED[sensor][0])
         return opens, ((*lines, words) if opens else (words, *lines))
     return True, tuple(lines)
 
@@ -218,7 +220,7 @@ def _counted(values: Iterable[str], most: int = 6) -> str:
     return listed if len(counts) <= most else f"{listed} and {len(counts) - most} more"
 
 
-def _opened(scene: Scene, name: str) -> tuple[bool, str]:
+def header_of(scene: Scene, name: str) -> tuple[bool, str]:
     """Whether the header of one band can be read, and what it says."""
     asset = scene.assets[name]
     options = Attempt(1, PATIENCE.request_s, PATIENCE.connect_s).gdal_options()

@@ -1,0 +1,51 @@
+"""Claims about addresses: they stand alone, and carry no secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from mapper.imagery.hrefs import absolute, own_link, unsigned
+
+PLAIN = "https://host.org/a/B02.tif"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "st=2024&se=2025&sp=rl&sv=2021&sr=c&skoid=x&sktid=y&skt=a&ske=b&sks=c&skv=d&sig=SECRET",
+        "X-Amz-Algorithm=AWS4&X-Amz-Credential=SECRET&X-Amz-Signature=SECRET",
+        "AWSAccessKeyId=SECRET&Expires=1&Signature=SECRET",
+        "X-Goog-Signature=SECRET&X-Goog-Expires=1",
+        "token=SECRET",
+        "access_token=SECRET",
+        "api_key=SECRET",
+        "subscription-key=SECRET",
+        "Policy=SECRET&Signature=SECRET&Key-Pair-Id=SECRET",
+    ],
+)
+def test_signatures_of_every_house_are_taken_off(query: str) -> None:
+    assert unsigned(f"{PLAIN}?{query}") == PLAIN
+    assert unsigned(f"{PLAIN}?{query}&version=3") == f"{PLAIN}?version=3"
+
+
+@pytest.mark.parametrize(
+    "href",
+    [PLAIN, f"{PLAIN}?version=3&st=north", "s3://eodata/a/B02.jp2", "/data/a?b/B02.tif", "a b.tif"],
+)
+def test_what_is_no_secret_stays(href: str) -> None:
+    assert unsigned(href) == href
+
+
+def test_users_and_passwords_are_taken_off() -> None:
+    assert unsigned("https://me:SECRET@host.org/a/B02.tif") == PLAIN
+    assert unsigned("https://me:SECRET@host.org/a/B02.tif?version=3") == f"{PLAIN}?version=3"
+
+
+def test_a_secret_cannot_hide_in_a_relative_address() -> None:
+    assert unsigned(absolute("B02.tif?sig=SECRET", "https://host.org/a/items")) == PLAIN
+
+
+def test_an_items_own_address_is_its_full_one() -> None:
+    assert own_link({"links": [{"rel": "self", "href": "./item.json"}]}) is None
+    assert own_link({"links": [{"rel": "self", "href": PLAIN}]}) == PLAIN
+    assert own_link({}) is None
