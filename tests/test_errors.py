@@ -298,6 +298,7 @@ def test_a_truncated_asset_fails_its_tiles_and_no_others(
     assert "run the same command again" in said
     journal = next((tmp_path / "maps").glob("*/journal.jsonl")).read_text()
     assert '"tile failed"' in journal
+    assert '"read failed"' in journal
     assert '"tile done"' in journal, "the tiles that do not need the asset are made"
 
 

@@ -94,9 +94,9 @@ def finding_of(problem: BaseException, href: str) -> Finding:
     if status is not None:
         return finding_of_status(status)
     text = " ".join(f"{type(link).__name__} {link}" for link in _chain(problem)).lower()
-    for fault, pattern in _WORDS:
-        if pattern.search(text):
-            return Finding(fault, fault.value if fault in (Fault.LATE, Fault.CUT) else words)
+    for pattern, fault, instead in _WORDS:
+        if re.search(pattern, text):
+            return Finding(fault, instead or words)
     return Finding(Fault.UNCLEAR, words)
 
 
@@ -136,21 +136,21 @@ _SECRETS = (
 )
 """Queries of addresses; users and passwords in them; headers; what is left of a cut query."""
 
+_UNREACHABLE = "the server cannot be reached"
 _WORDS = (
-    (Fault.LATE, re.compile(r"timed ?out|timeout|too slow|time-out")),
-    (Fault.LATE, re.compile(r"could not resolve|failed to connect|could not connect|unreachable")),
-    (Fault.GONE, re.compile(r"no such (file|key|bucket)|does not exist|notfound")),
-    (Fault.REFUSED, re.compile(r"access ?denied|invalid ?credentials|signature ?does ?not ?match")),
-    (Fault.CUT, re.compile(r"got [1-9]\d* bytes, expected|response body")),
-    (
-        Fault.CUT,
-        re.compile(r"unexpected (eof|end of file)|incomplete ?read|connection.*(reset|closed)"),
-    ),
-    (Fault.LATE, re.compile(r"error sending request|connection ?error")),
-    (Fault.BROKEN, re.compile(r"(zip|lzw|zstd|lerc|jpeg|packbits|fax)\w*decode|decoding error")),
+    (r"timed ?out|timeout|too slow|time-out", Fault.LATE, Fault.LATE.value),
+    (r"could not resolve|failed to connect|could not connect", Fault.LATE, _UNREACHABLE),
+    (r"no such (file|key|bucket)|does not exist|notfound", Fault.GONE, Fault.GONE.value),
+    (r"access ?denied|invalid ?credentials|signature ?does ?not", Fault.REFUSED, None),
+    (r"got [1-9]\d* bytes, expected|response body", Fault.CUT, Fault.CUT.value),
+    (r"unexpected (eof|end of file)|incomplete ?read", Fault.CUT, Fault.CUT.value),
+    (r"connection.*(reset|closed)", Fault.CUT, Fault.CUT.value),
+    (r"error sending request|connection ?error", Fault.LATE, _UNREACHABLE),
+    (r"(zip|lzw|zstd|lerc|jpeg|packbits|fax)\w*decode|decoding error", Fault.BROKEN, None),
 )
-"""Words of GDAL, curl and obstore, most telling first; tried on the lower-case text of the whole
-chain. "not recognized" is not among them: GDAL says so of a web page and of a request that hung."""
+"""Words of GDAL, curl and obstore, most telling first, and what is said instead; tried on the
+lower-case text of the whole chain. "not recognized" is not among them: GDAL says so of a web page
+and of a request that hung."""
 
 
 def _status(problem: BaseException) -> int | None:

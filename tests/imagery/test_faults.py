@@ -79,6 +79,11 @@ def test_an_answer_of_a_token_service_counts_as_its_status() -> None:
     assert finding_of(problem, HREF) == finding_of_status(503)
 
 
+def test_a_server_that_is_not_there_is_called_so() -> None:
+    problem = RasterioIOError("CURL error: Failed to connect to 127.0.0.1 port 9 after 0 ms")
+    assert finding_of(problem, HREF).words == "the server cannot be reached"
+
+
 @pytest.mark.parametrize("mistake", [KeyError("B04"), ValueError("shape"), AssertionError()])
 def test_a_mistake_of_the_program_is_no_failed_read(mistake: Exception) -> None:
     assert not is_read_failure(mistake)
