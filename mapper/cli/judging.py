@@ -94,7 +94,8 @@ def calibrate(
     Example:
       mapper calibrate --checkpoint old.safetensors --on chips/held-out --out new.safetensors
     """
-    from mapper.dynamicworld.learn import calibrated, chips_for
+    from mapper.dynamicworld.learn import calibrated
+    from mapper.dynamicworld.lesson import chips_for
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer.checkpoint import load, save
 

@@ -3,140 +3,198 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from mapper.cli.options import PATH, debug_option
-from mapper.errors import RequestError
+from mapper.cli.options import PATH, debug_option, together
 
 if TYPE_CHECKING:
     from mapper.dynamicworld.learn import ChipMade
+    from mapper.dynamicworld.lesson import Lesson
+    from mapper.dynamicworld.recipe import TrainingRecipe
+    from mapper.lulcformer.checkpoint import Checkpoint
+    from mapper.lulcformer.parallel import Processes
+    from mapper.lulcformer.training import Event, TrainingSettings
 
 CHIP_BYTES = 6_000_000
 """What one chip of 512 px takes on the disk."""
 
+recipe_options = together(
+    click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
+    click.option("--simulated", type=int, help="Chips of simulated ground. [400]"),
+    click.option("--held-out", type=int, help="Simulated chips to be tried on. [40]"),
+    click.option("--chip-size", "chip_px", type=int, help="Their side in pixels. [512]"),
+    click.option("--chips", multiple=True, help="Folder of chips to learn from; may be repeated."),
+    click.option("--validation", multiple=True, help="Folder of chips to be tried on; likewise."),
+    click.option("--validation-share", type=float, help="Share of --chips kept apart. [0]"),
+    click.option("--variant", help="base, small, tiny or micro. [tiny]"),
+    click.option("--steps", type=int, help="Of learning. [2000]"),
+    click.option("--batch", type=int, help="Chips per step. [8]"),
+    click.option("--parts", type=int, help="Parts a batch is computed in. [1]"),
+    click.option("--learning-rate", type=float, help="At its peak. [0.001]"),
+    click.option("--class-balance", type=float, help="0: pixels alike; 1: classes alike. [0.1]"),
+    click.option("--seed", type=int, help="Of all that is random. [0]"),
+    click.option("--start", help="Weights to train further."),
+    click.option("--precision", help="fp32, bf16 or fp16. [fp32]"),
+)
+
 
 @click.command()
-@click.option("--simulated", "chips", type=int, default=400, show_default=True, help="Chips.")
-@click.option("--held-out", type=int, default=40, show_default=True, help="Chips to be tried on.")
-@click.option("--chip-size", "chip_px", type=int, default=512, show_default=True, help="Pixels.")
-@click.option("--variant", default="tiny", show_default=True, help="base, small, tiny or micro.")
-@click.option("--steps", type=int, default=2000, show_default=True)
-@click.option("--batch", type=int, default=8, show_default=True, help="Chips per step.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="At its peak.")
-@click.option(
-    "--class-balance",
-    type=click.FloatRange(0, 1),
-    default=0.1,
-    show_default=True,
-    help="0: every pixel counts alike; 1: every class.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--start", type=PATH, help="Weights to train further.")
+@recipe_options
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
 @click.option("--workers", type=int, help="Processes that make chips. [the cores]")
 @click.option("--out", type=PATH, required=True, help="The .safetensors file to make.")
 @debug_option
 def train(
-    chips: int,
-    held_out: int,
-    chip_px: int,
-    variant: str,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    class_balance: float,
-    seed: int,
-    start: Path | None,
+    recipe_file: Path | None,
     device: str,
-    precision: str,
     workers: int | None,
     out: Path,
     debug: bool,
+    **flags: Any,
 ) -> None:
-    """Train a network on simulated ground; chips and state are kept beside --out.
+    """Train a network. Run again, and it goes on where it stopped.
+
+    Beside --out it keeps chips (.chips), a state to go on from (.state), and a report (.report)
+    with the curves of the training, scores and calibration. Several processes share the work under
+    torchrun: torchrun --nproc-per-node 4 -m mapper.cli train --parts 4 ...
 
     \b
-    Example:
+    Examples:
       mapper train --simulated 400 --steps 2000 --out tiny.safetensors
+      mapper train --recipe workflows/train-tiny.toml --out tiny.safetensors
+      mapper train --chips dynamic-world-plus --validation-share 0.1 --out mine.safetensors
     """
-    from mapper.dynamicworld.learn import learn, lesson_of, normalisation_in, weights_of_classes
+    import torch
+
+    from mapper.cli.training_recipe import training_recipe
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer import checkpoint
-    from mapper.lulcformer.model import VARIANTS
-    from mapper.lulcformer.training import Event, Stepped, TrainingSettings
-    from mapper.production.progress import Counter
+    from mapper.lulcformer.parallel import joined, own_device
     from mapper.production.room import require_writable
 
-    if variant not in VARIANTS:
-        raise RequestError(f'variant "{variant}" is unknown; give one of {", ".join(VARIANTS)}')
-    settings = TrainingSettings(
-        variant=replace(VARIANTS[variant], missing_token=True),
-        steps=steps,
-        batch=batch,
-        learning_rate=learning_rate,
-        warmup_steps=max(1, min(100, steps // 10)),
-        # An average over a tenth of a short training would lag behind it.
-        average_decay=min(0.999, 1 - 12 / max(steps, 24)),
-        validate_every=max(1, steps // 5),
-        seed=seed,
-        device=str(resolve_device(device)),
-        precision=precision,
+    given = {key: value for key, value in flags.items() if value != ()}
+    recipe = training_recipe(recipe_file, given)
+    where = own_device(torch.device(resolve_device(device)))
+    require_writable(out, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
+    start = checkpoint.load(Path(recipe.start)) if recipe.start else None
+    with joined(where) as processes:
+        console = Console(stderr=True, quiet=not processes.is_first)
+        lesson = _lesson(recipe, start, out, workers, console, processes)
+        trained = _trained(recipe, lesson, start, str(where), out, console, processes)
+        if processes.is_first:
+            click.echo("\n".join(f"{name}: {value}" for name, value in trained.facts.items()))
+        processes.wait()
+
+
+def _lesson(
+    recipe: TrainingRecipe,
+    start: Checkpoint | None,
+    out: Path,
+    workers: int | None,
+    console: Console,
+    processes: Processes,
+) -> Lesson:
+    """The chips of a recipe; the first process makes those that are to be simulated."""
+    from mapper.dynamicworld.lesson import lesson_of, normalisation_in
+
+    training, validation = (
+        out.with_suffix(".chips") / "training",
+        out.with_suffix(".chips") / "held out",
     )
-    require_writable(out, (chips + held_out) * CHIP_BYTES)
-    console, before = Console(stderr=True), None if start is None else checkpoint.load(start)
-    folders = _chips(out.with_suffix(".chips"), chips, held_out, chip_px, workers, console)
-    lesson = lesson_of(*folders, None if before is None else normalisation_in(before))
-    chosen = replace(settings, class_weights=weights_of_classes(lesson, class_balance))
+    if processes.is_first:
+        _make_chips(recipe, training, validation, workers, console)
+    processes.wait()
+    divided = bool(recipe.validation_share)
+    chips = [Path(folder) for folder in recipe.chips]
+    return lesson_of(
+        [*([training] if recipe.simulated else []), *([] if divided else chips)],
+        [*([validation] if recipe.held_out else []), *map(Path, recipe.validation)],
+        None if start is None else normalisation_in(start),
+        mixed=chips if divided else [],
+        validation_share=recipe.validation_share,
+    )
+
+
+def _make_chips(
+    recipe: TrainingRecipe, training: Path, validation: Path, workers: int | None, console: Console
+) -> None:
+    """Simulated chips in their folders; those that are there already are kept."""
+    from mapper.dynamicworld.learn import VALIDATION_SEED, make_simulated_chips
+    from mapper.production.progress import Counter
+    from mapper.simulated.spectra import Places
+
+    for folder, first, number, places in (
+        (training, 0, recipe.simulated, Places.TRAINING),
+        (validation, VALIDATION_SEED, recipe.held_out, Places.HELD_OUT),
+    ):
+        if not number:
+            continue
+        with Counter(console, f"making chips, {folder.name}") as count:
+            make_simulated_chips(
+                folder,
+                range(first, first + number),
+                places,
+                chip_px=recipe.chip_px,
+                processes=workers or os.cpu_count() or 1,
+                on_event=partial(_count_chip, count),
+            )
+
+
+def _count_chip(count: Callable[[int, int], None], event: ChipMade) -> None:
+    count(event.done, event.of)
+
+
+def _trained(
+    recipe: TrainingRecipe,
+    lesson: Lesson,
+    start: Checkpoint | None,
+    device: str,
+    out: Path,
+    console: Console,
+    processes: Processes,
+) -> Checkpoint:
+    """The trained network; the first process writes it, its curves and its report."""
+    from mapper.dynamicworld.learn import learn
+    from mapper.dynamicworld.lesson import weights_of_classes
+    from mapper.lulcformer import checkpoint
+    from mapper.lulcformer.curves import curves_to
+    from mapper.lulcformer.training import Stepped
+    from mapper.production.progress import Counter
+
+    settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
+    state, folder = out.with_suffix(".state"), out.with_suffix(".report")
+    listeners: Sequence[Callable[[Event], None]] = []
+    if processes.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        listeners = [curves_to(folder / "curves.csv")]
     with Counter(console, "training") as count:
 
         def tell(event: Event) -> None:
             if isinstance(event, Stepped):
                 count(event.step, event.of, f", loss {event.loss:.3f}")
+            for listener in listeners:
+                listener(event)
 
-        trained = learn(
-            lesson,
-            chosen,
-            variant,
-            tell,
-            out.with_suffix(".state"),
-            before,
-        )
-    checkpoint.save(trained, out, half=True)
-    click.echo("\n".join(f"{name}: {value}" for name, value in trained.facts.items()))
+        trained = learn(lesson, settings, recipe.variant, tell, state, start, processes)
+    if processes.is_first:
+        checkpoint.save(trained, out, half=True)
+        _write_report(trained, lesson, settings, folder)
+    return trained
 
 
-def _chips(
-    folder: Path, chips: int, held_out: int, chip_px: int, workers: int | None, console: Console
-) -> tuple[Path, Path]:
-    """Folders of training chips and of held-out ones; those that are there already are kept."""
-    from mapper.dynamicworld.learn import VALIDATION_SEED, make_simulated_chips
-    from mapper.production.progress import Counter
-    from mapper.simulated.spectra import Places
+def _write_report(
+    trained: Checkpoint, lesson: Lesson, settings: TrainingSettings, folder: Path
+) -> None:
+    """Scores and calibration of the trained network, and a picture of its training."""
+    from mapper.dynamicworld.learn import report_on
+    from mapper.lulcformer.curves import draw_course
+    from mapper.lulcformer.report import write_report
 
-    training, validation = folder / "training", folder / "held out"
-    for part, first, number, places in (
-        (training, 0, chips, Places.TRAINING),
-        (validation, VALIDATION_SEED, held_out, Places.HELD_OUT),
-    ):
-        with Counter(console, f"making chips, {part.name}") as count:
-            make_simulated_chips(
-                part,
-                range(first, first + number),
-                places,
-                chip_px=chip_px,
-                processes=workers or os.cpu_count() or 1,
-                on_event=partial(_count_chip, count),
-            )
-    return training, validation
-
-
-def _count_chip(count: Callable[[int, int], None], event: ChipMade) -> None:
-    count(event.done, event.of)
+    draw_course(folder / "curves.csv", folder / "curves.png")
+    write_report(report_on(trained, lesson, settings), folder)

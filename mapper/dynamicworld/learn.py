@@ -14,22 +14,17 @@ from pathlib import Path
 
 import torch
 
-from mapper.dynamicworld.chips import (
-    CHIP_PX,
-    SUFFIX,
-    load_chips,
-    normalisation_of,
-    save_chip,
-    tensors_of,
-)
+from mapper.dynamicworld.chips import CHIP_PX, SUFFIX, save_chip
+from mapper.dynamicworld.lesson import Lesson
 from mapper.dynamicworld.simulated_chips import simulated_chip
-from mapper.errors import CheckpointError, RequestError
+from mapper.errors import CheckpointError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
-from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
-from mapper.lulcformer.calibration import fitted_temperature
+from mapper.land.legend import CLASS_NAMES
+from mapper.lulcformer.calibration import fitted_temperature, tallied
 from mapper.lulcformer.checkpoint import Checkpoint, model_of
 from mapper.lulcformer.chips import TensorChips
-from mapper.lulcformer.losses import class_weights, count_classes
+from mapper.lulcformer.parallel import ALONE, Processes
+from mapper.lulcformer.report import Report
 from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accuracy
 from mapper.lulcformer.training import (
     PRECISIONS,
@@ -50,22 +45,6 @@ class ChipMade:
 
     done: int
     of: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """Two sets of chips of different places, ready for the network."""
-
-    training: TensorChips
-    validation: TensorChips
-    normalisation: Mapping[str, Normalisation]
-    """By band, of the training chips."""
-    window_px: int
-    """Side of the chips."""
-    source: str
-    """Where the pixels and labels come from."""
-    simulated: bool
-    """True when any chip is of painted ground."""
 
 
 def make_simulated_chips(
@@ -104,43 +83,6 @@ def _name(seed: int) -> str:
     return f"simulated-{seed:08d}"
 
 
-def lesson_of(
-    training: Path, validation: Path, normalisation: Mapping[str, Normalisation] | None = None
-) -> Lesson:
-    """The chips of two folders.
-
-    Args:
-        normalisation: by band, such as that of a checkpoint which is trained further; None takes
-            it from the training chips.
-
-    Raises:
-        RequestError: a folder has no chips, or both have a chip of one place.
-    """
-    learned, tried = list(load_chips(training)), list(load_chips(validation))
-    shared = {chip.place for chip in learned} & {chip.place for chip in tried}
-    if shared:
-        raise RequestError(
-            f"{len(shared)} places are in both {training} and {validation}, such as "
-            f"{min(shared)}; a validation on ground that was learned says nothing: split by place"
-        )
-    if normalisation is None:
-        normalisation = normalisation_of(learned)
-    return Lesson(
-        training=tensors_of(learned, normalisation),
-        validation=tensors_of(tried, normalisation),
-        normalisation=normalisation,
-        window_px=learned[0].label.shape[0],
-        source="; ".join(sorted({chip.source for chip in learned})),
-        simulated=any(chip.simulated for chip in learned),
-    )
-
-
-def weights_of_classes(lesson: Lesson, balance: float) -> tuple[float, ...]:
-    """What each class counts in the loss: 0 for every pixel alike, 1 for every class alike."""
-    counts = count_classes(lesson.training.label, CLASS_COUNT)
-    return tuple(round(float(weight), 4) for weight in class_weights(counts, balance))
-
-
 def learn(
     lesson: Lesson,
     settings: TrainingSettings,
@@ -148,6 +90,7 @@ def learn(
     on_event: Callable[[Event], None] = lambda event: None,
     state_file: Path | None = None,
     start: Checkpoint | None = None,
+    processes: Processes = ALONE,
 ) -> Checkpoint:
     """A trained network with everything production needs to know of it.
 
@@ -155,6 +98,7 @@ def learn(
         settings: its device also holds the chips while training, 7 MB each.
         state_file: see `mapper.lulcformer.training.train`.
         start: a checkpoint to train further; its normalisation must be the lesson's.
+        processes: who trains together, each with the same arguments; each gets the checkpoint.
 
     Raises:
         RequestError: see `mapper.lulcformer.training.train`.
@@ -170,6 +114,7 @@ def learn(
         on_event,
         state_file,
         None if start is None else start.weights,
+        processes,
     )
     made = Checkpoint(
         variant_name=variant_name,
@@ -213,18 +158,20 @@ def calibrated(
     return replace(checkpoint, temperature=temperature, facts=facts, digest="")
 
 
-def chips_for(checkpoint: Checkpoint, folder: Path) -> TensorChips:
-    """The chips of a folder, normalised as a checkpoint asks.
-
-    Raises:
-        RequestError: the folder has no chips, or a file is no chip.
-    """
-    return tensors_of(list(load_chips(folder)), normalisation_in(checkpoint))
-
-
-def normalisation_in(checkpoint: Checkpoint) -> dict[str, Normalisation]:
-    """A checkpoint's normalisation, for chips to train it further with."""
-    return {band: Normalisation(*four) for band, four in checkpoint.normalisation.items()}
+def report_on(checkpoint: Checkpoint, lesson: Lesson, settings: TrainingSettings) -> Report:
+    """What a trained network answers on the chips it was tried on, before and after calibration."""
+    device = torch.device(settings.device)
+    before, after = tallied(
+        model_of(checkpoint).to(device),
+        lesson.validation.to(device),
+        temperatures=(1.0, checkpoint.temperature),
+        batch=settings.batch // settings.parts,
+        precision=PRECISIONS[settings.precision],
+    )
+    title = f"{len(lesson.validation)} chips from which nothing was learned"
+    facts = {name: fact for name, fact in checkpoint.facts.items() if "validation" not in name}
+    facts["parameters"] = f"{sum(p.numel() for p in model_of(checkpoint).parameters()):,}"
+    return Report(title, lesson.simulated, facts, CLASS_NAMES, after, before)
 
 
 def _require_same(start: Checkpoint, lesson: Lesson, settings: TrainingSettings) -> None:

@@ -206,7 +206,9 @@ def _frame(sheet: Sheet, axes: Axes, x_name: str, y_name: str) -> None:
 
 
 def _key(sheet: Sheet, at: Point, name: str, colour: Colour) -> None:
-    """A line's colour and its name."""
+    """A line's colour and its name, where it has one."""
+    if not name:
+        return
     sheet.line([at, (at[0] + 22, at[1])], colour, 3)
     sheet.text((at[0] + 30, at[1]), name, 12)
 

@@ -49,6 +49,8 @@ SHOWN: Mapping[Seen, str] = {
     "optical": "optical only",
     "radar": "radar only",
 }
+EXTRA_PICTURES = ("curves.png",)
+"""Shown on the page where somebody put them into its folder before."""
 MOST_PLACES = 40
 """A page lists no more places than this one by one; the JSON has them all."""
 
@@ -89,7 +91,7 @@ def write_report(report: Report, folder: Path) -> Path:
             draw_calibration(_curves(report, shown), "Calibration", folder / "calibration.png")
         (folder / "report.json").write_text(json.dumps(to_json(report), indent=1) + "\n")
         page = folder / "report.md"
-        page.write_text("\n".join(_page(report, shown)) + "\n", encoding="utf-8")
+        page.write_text("\n".join(_page(report, shown, folder)) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"the report cannot be written to {folder} ({error.strerror}); choose another --out"
@@ -154,7 +156,7 @@ def _measures(of: Tally) -> dict[str, float]:
     return found | {ECE: expected_calibration_error(of)}
 
 
-def _page(report: Report, shown: Mapping[Seen, Tally]) -> list[str]:
+def _page(report: Report, shown: Mapping[Seen, Tally], folder: Path) -> list[str]:
     lines = [f"# {report.title}", ""]
     if report.simulated:
         lines += ["**Painted ground with a known truth: this says nothing of real ground.**", ""]
@@ -170,6 +172,8 @@ def _page(report: Report, shown: Mapping[Seen, Tally]) -> list[str]:
         "Confidence against the share that is right, in bins of 5 %.",
     ]
     lines += ["", "![calibration](calibration.png)"] if shown else []
+    for name in (n for n in EXTRA_PICTURES if (folder / n).is_file()):
+        lines += ["", "## Course of the training", "", f"![{name}]({name})"]
     if report.by_place:
         lines += ["", "## Places, both sensors", "", *_places_table(report)]
     return lines

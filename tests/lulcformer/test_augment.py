@@ -11,7 +11,9 @@ from mapper.lulcformer.augment import (
     Augmentation,
     augment,
     clouds,
+    grainy,
     half_planes,
+    hazy,
     rectangles,
     symmetry,
     turned,
@@ -115,5 +117,33 @@ def test_hidden_areas_differ_between_chips_and_leave_something(shape) -> None:  
 def test_one_seed_gives_one_augmentation() -> None:
     first, again, other = (augment(batch(), Augmentation(), seeded(s)) for s in (1, 1, 2))
     for name in ("optical", "radar", "optical_valid", "radar_valid", "label"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert not torch.equal(first.optical, other.optical)
+
+
+def test_haze_brightens_the_first_band_most_and_drifts() -> None:
+    before = batch()
+    added = hazy(before, replace(NONE, haze=1.0), seeded()).optical - before.optical
+    assert (added > -1e-3).all() and float(added[:, 0].max()) > 0.5
+    assert float(added[:, -1].max()) < 0.1 * float(added[:, 0].max())
+    assert float(added[:, 0].std(dim=(1, 2)).min()) > 0
+    some = hazy(before, replace(NONE, haze=0.5), seeded(1)).optical != before.optical
+    assert 2 < int(some.flatten(1).any(1).sum()) < 14
+
+
+def test_fewer_looks_are_noise_of_each_pixel_in_some_chips() -> None:
+    before = batch()
+    after = grainy(before, replace(NONE, fewer_looks=0.5), seeded())
+    for name in ("optical", "radar"):
+        added = (getattr(after, name) - getattr(before, name)).flatten(1)
+        touched = added.abs().sum(1) > 0
+        assert 2 < int(touched.sum()) < 14
+        assert float(added[touched].mean().abs()) < 0.02 and float(added.std(1).max()) < 0.6
+
+
+def test_what_happens_to_a_chip_is_its_generators_alone() -> None:
+    how, one = Augmentation(haze=0.5, fewer_looks=0.5), batch(1)
+    first, again, other = (augment(one, how, seeded(seed)) for seed in (3, 3, 4))
+    for name in ("optical", "radar", "optical_valid", "label"):
         assert torch.equal(getattr(first, name), getattr(again, name))
     assert not torch.equal(first.optical, other.optical)
