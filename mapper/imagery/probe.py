@@ -121,7 +121,7 @@ def _asked(archive: Archive, only: Sensor | None = None) -> _Asked:
         pages = {}
         for sensor, profile in wanted.items():
             pages[sensor] = []
-            for name in (n for n in profile.collections if n in collections):
+            for name in (n for n in profile.collections if n in collections or not collections):
                 page, outcome = tried(server, name)
                 pages[sensor] += page
                 if len(page) > most:  # the more items, the more can be told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import shapely.geometry
 import urllib3
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from pystac_client.warnings import PystacClientWarning
 from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import ArchiveError
@@ -24,6 +26,9 @@ from mapper.imagery.footprints import widened
 from mapper.imagery.items import Item
 from mapper.imagery.period import Period
 from mapper.imagery.questions import Question, questions
+
+# What a server promises is no matter here, where every answer is tested.
+warnings.filterwarnings("ignore", category=PystacClientWarning)
 
 PAGE_ITEMS = 250
 """Items per page asked for; the largest number that all known servers accept."""

@@ -7,7 +7,6 @@ kinds; the others say how far an archive's word can be taken.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,10 +97,8 @@ def _outcome(
 
 def _pages(server: pystac_client.Client, count: int, **question: Any) -> list[list[Item]]:
     """The first pages of an answer; the client would go on for ever."""
-    with warnings.catch_warnings():  # that the server does not promise what is tried here
-        warnings.simplefilter("ignore")
-        pages = server.search(**question).pages_as_dicts()
-        return [list(page.get("features") or ()) for page in islice(pages, count)]
+    pages = server.search(**question).pages_as_dicts()
+    return [list(page.get("features") or ()) for page in islice(pages, count)]
 
 
 def _first_page(server: pystac_client.Client, **question: Any) -> list[Item]:

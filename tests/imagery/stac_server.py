@@ -12,6 +12,7 @@ addresses replaced. HABITS is a JSON object:
     heavy        degrees2 * days of a question from which on it gives up with 504
     repeats      its next link leads to the same page again
     trickles     seconds between two bytes of an answer
+    modest       it does not say that it lists its collections
 
 Every request is a line of FOLDER/requests.jsonl: time, method, path, body.
 """
@@ -34,6 +35,7 @@ import shapely.geometry
 
 CONFORMS = [
     "https://api.stacspec.org/v1.0.0/core",
+    "https://api.stacspec.org/v1.0.0/collections",
     "https://api.stacspec.org/v1.0.0/item-search",
     "https://api.stacspec.org/v1.0.0/item-search#query",
     "https://api.stacspec.org/v1.0.0/item-search#sort",
@@ -142,7 +144,7 @@ class Handler(BaseHTTPRequestHandler):
             "id": "small",
             "stac_version": "1.0.0",
             "description": "small",
-            "conformsTo": CONFORMS,
+            "conformsTo": CONFORMS if not self.habits.get("modest") else CONFORMS[2:],
             "links": links,
         }
 
