@@ -10,6 +10,7 @@ it decides. A rule is {"path": regex, "fault": ..., "times": requests of each pa
     status   answers "status" with "headers" instead
     late     begins to answer after "seconds"
     cut      closes the connection in the middle of the body
+    garble   sends other bytes of the same number, but for the first ones of a file
     trickle  sends a byte every "seconds"
     token    answers 403 unless the address holds a token that was used fewer than "uses" times
 
@@ -78,6 +79,8 @@ class Proxy:
         if fault == "late":
             await asyncio.sleep(rule["seconds"])
         writer.write(answered)
+        if fault == "garble" and not headers.get("range", "bytes=0-").startswith("bytes=0-"):
+            content = bytes(len(content))
         if fault == "cut":
             writer.write(content[: len(content) // 2])
         elif fault == "trickle":

@@ -96,6 +96,7 @@ PASSING = [
     pytest.param({"fault": "status", "status": 503, "times": 2}, id="503"),
     pytest.param({"fault": "status", "status": 500, "times": 2}, id="500"),
     pytest.param({"fault": "cut", "times": 1}, id="cut short"),
+    pytest.param({"fault": "garble", "times": 2}, id="garbled"),
     pytest.param({"fault": "late", "seconds": 0.5, "times": 1}, id="slow first byte"),
     pytest.param({"fault": "trickle", "seconds": 0.2, "times": 1}, id="trickle"),
 ]
@@ -147,6 +148,7 @@ LASTING = [
     pytest.param({"fault": "status", "status": 403}, "HTTP 403, access was refused", id="403"),
     pytest.param({"fault": "status", "status": 503}, "HTTP 503, the server is busy", id="503"),
     pytest.param({"fault": "cut"}, "its bytes end too early; 4 attempts", id="cut short"),
+    pytest.param({"fault": "garble"}, "a block cannot be unpacked", id="garbled"),
     pytest.param({"fault": "late", "seconds": 60}, "no answer in time", id="slow first byte"),
     pytest.param({"fault": "trickle", "seconds": 0.2}, "no answer in time", id="trickle"),
 ]
