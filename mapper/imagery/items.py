@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -158,9 +159,15 @@ def _extent(item: Item, epsg: int | None) -> BaseGeometry | None:
 
 
 def _footprint(item: Item) -> BaseGeometry:
-    """Ground with data, from the geometry or else the bounding box."""
-    if item.get("geometry"):
-        return split_at_180(shapely.geometry.shape(item["geometry"]))
+    """Ground with data, from the geometry or else the bounding box.
+
+    Archives hold geometries with empty rings and the like: those are none.
+    """
+    if stated := item.get("geometry"):
+        with suppress(ValueError, TypeError, KeyError, IndexError, shapely.GEOSException):
+            ground = split_at_180(shapely.geometry.shape(stated))
+            if ground.area:
+                return ground
     box = list(item.get("bbox") or ())
     if len(box) not in (4, 6):
         _refuse(item, "neither a geometry nor a bounding box")
