@@ -79,8 +79,8 @@ class Tally:
         """The one line of a run whose map is whole, but poorer than it should be."""
         return (
             f"the map is whole, but {len(self.degraded)} of {len(self.there)} tiles are degraded: "
-            f"{_names(self.degraded)} (the journal lists the scenes that could not be read); run the "
-            "same command with --retry-lossy to make them again"
+            f"{_names(self.degraded)} (the journal lists the scenes that could not be read); run "
+            "the same command with --retry-lossy to make them again"
         )
 
 

@@ -13,15 +13,20 @@ import pytest
 import rasterio
 
 from mapper.errors import OutputError
+from mapper.imagery.losses import FailedRead, Losses
 from mapper.land.legend import NODATA
 from mapper.maps.publish import (
     DONE_NAME,
     Published,
+    Standing,
     clean_leftovers,
     is_published,
+    publish_tile,
     publishing,
+    standing,
     write_json,
 )
+from mapper.maps.stac import Facts
 
 if TYPE_CHECKING:
     from tests.maps.conftest import Made, Publish
@@ -40,6 +45,30 @@ def test_a_tile_has_its_files_and_a_marker(published: Published) -> None:
     assert set(published.files) == FILES
     assert published.size_bytes == sum((published.folder / n).stat().st_size for n in FILES)
     assert is_published(published.folder, "key-1", thorough=True)
+
+
+LOST = Losses((FailedRead("S2A", "B04", "HTTP 404, it is not there"),), degraded=True)
+
+
+def test_a_lossy_tile_stands_in_for_the_planned_one_and_is_not_taken_for_it(
+    made: Made, facts: Facts, tmp_path: Path
+) -> None:
+    place = tmp_path / "tiles" / "512" / "x"
+    tile = (made.tile, made.composite, made.prediction, made.wanted, facts, ("S2B",))
+    publish_tile(place, *tile, "lossy", losses=LOST, planned_key="planned")
+    assert not is_published(place, "planned")
+    assert standing(place, "planned") == Standing("lossy", lossy=True, degraded=True)
+    assert standing(place, "another plan") is None
+    properties = json.loads((place / "item.json").read_text())["properties"]
+    assert properties["mapper:failed_reads"] == [
+        {"scene": "S2A", "asset": "B04", "reason": "HTTP 404, it is not there"}
+    ]
+    assert properties["mapper:failed_reads_count"] == 1
+    assert properties["mapper:degraded"] is True
+    (place / "confidence.tif").unlink()
+    assert standing(place, "planned") is None
+    publish_tile(place, *tile, "planned", planned_key="planned")
+    assert standing(place, "planned") == Standing("planned", lossy=False, degraded=False)
 
 
 def test_the_rasters_hold_what_was_predicted_and_seen(published: Published, made: Made) -> None:
