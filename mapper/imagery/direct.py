@@ -8,13 +8,14 @@ raster.py reads it with the same answer.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import obstore.exceptions
 
-from mapper.imagery.blocks import Raw, Scratch, unpacked
+from mapper.imagery.blocks import Raw, unpacked
+from mapper.imagery.crew import Crew
 from mapper.imagery.faults import BadBytesError
 from mapper.imagery.fetch import Bytes, is_fetchable, is_waited_for, read_range
 from mapper.imagery.patience import Attempt, patiently
@@ -23,6 +24,7 @@ from mapper.imagery.scenes import Scene
 from mapper.imagery.tiff import Layout, OtherLayoutError, layout_of
 from mapper.land.grid import Zone
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -99,9 +101,7 @@ class Direct:
         return (start, start + size) if start else (0, 0)
 
 
-def opened(
-    scene: Scene, name: str, zone: Zone, stop: threading.Event | None = None
-) -> Direct | None:
+def opened(scene: Scene, name: str, zone: Zone, crew: Crew) -> Direct | None:
     """A raster of a scene, ready to be read block by block; None where that is left to GDAL.
 
     Raises:
@@ -111,10 +111,10 @@ def opened(
         return None
 
     def read(attempt: Attempt) -> Layout:
-        return layout_of(lambda start, end: bytes(_asked(scene, name, start, end, attempt)))
+        return layout_of(lambda start, end: bytes(_asked(scene, name, start, end, attempt, crew)))
 
     try:
-        layout = patiently(read, scene, name, stop=stop)
+        layout = patiently(read, scene, name, stop=crew.stop)
     except (OtherLayoutError, obstore.exceptions.NotSupportedError) as reason:
         _log.debug("%s of %s is read by GDAL: %s", name, scene.id, type(reason).__name__)
         return None
@@ -122,50 +122,59 @@ def opened(
     return None if place is None else Direct(scene, name, layout, place)
 
 
-def fetched(raster: Direct, start: int, end: int, stop: threading.Event | None = None) -> Bytes:
-    """Bytes of a raster's file, all of them.
+def fetched(raster: Direct, start: int, end: int, crew: Crew) -> Bytes:
+    """Bytes of a raster's file, all of them; of a local one, until the thread asks again.
 
     Raises:
         ReadError: they cannot be had.
     """
     return patiently(
-        lambda attempt: _whole(raster, start, end, attempt), raster.scene, raster.name, stop=stop
+        lambda attempt: _whole(raster, start, end, attempt, crew),
+        raster.scene,
+        raster.name,
+        stop=crew.stop,
     )
 
 
-def block_of(
-    raster: Direct,
-    block: int,
-    packed: Bytes,
-    scratch: Scratch,
-    number: int = 0,
-    stop: threading.Event | None = None,
-) -> Raw:
-    """(y, x) pixels of a block, valid until the thread unpacks another under the same number.
-
-    Bytes that make no pixels are fetched once more: they may have been spoilt on the way.
+def block_of(raster: Direct, block: int, packed: Bytes, crew: Crew, use: str = "pixels") -> Raw:
+    """(y, x) pixels of a block, valid until the thread unpacks another for the same use.
 
     Args:
         packed: the block's bytes as they were fetched ahead.
 
     Raises:
+        ReadError: they make no pixels.
+    """
+    return with_bytes(
+        raster, block, packed, crew, lambda own: unpacked(own, raster.layout, crew.scratch, use)
+    )
+
+
+def with_bytes(
+    raster: Direct, block: int, packed: Bytes, crew: Crew, unpack: Callable[[Bytes], T]
+) -> T:
+    """What `unpack` makes of a block's bytes.
+
+    Bytes that make no pixels are fetched once more: they may have been spoilt on the way.
+
+    Raises:
         ReadError: they make no pixels, whence ever they come.
     """
 
-    def read(attempt: Attempt) -> Raw:
+    def read(attempt: Attempt) -> T:
         again = attempt.number > 1
-        fresh = _whole(raster, *raster.bytes_of(block), attempt) if again else packed
-        return unpacked(fresh, raster.layout, scratch, number)
+        return unpack(_whole(raster, *raster.bytes_of(block), attempt, crew) if again else packed)
 
-    return patiently(read, raster.scene, raster.name, stop=stop)
+    return patiently(read, raster.scene, raster.name, stop=crew.stop)
 
 
-def _whole(raster: Direct, start: int, end: int, attempt: Attempt) -> Bytes:
-    found = _asked(raster.scene, raster.name, start, end, attempt)
+def _whole(raster: Direct, start: int, end: int, attempt: Attempt, crew: Crew) -> Bytes:
+    found = _asked(raster.scene, raster.name, start, end, attempt, crew)
     if len(found) != end - start:
         raise BadBytesError(f"{len(found)} bytes came instead of {end - start}", cut_short=True)
     return found
 
 
-def _asked(scene: Scene, name: str, start: int, end: int, attempt: Attempt) -> Bytes:
-    return read_range(scene.assets[name].href, scene.signing, start, end, attempt)
+def _asked(scene: Scene, name: str, start: int, end: int, attempt: Attempt, crew: Crew) -> Bytes:
+    href = scene.assets[name].href
+    return read_range(href, scene.signing, start, end, attempt, crew.scratch)

@@ -16,9 +16,12 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import numpy as np
+import numpy.typing as npt
 import obstore
 from obstore.store import HTTPStore
 
+from mapper.imagery.blocks import Scratch
 from mapper.imagery.patience import Attempt
 from mapper.imagery.signing import signed
 
@@ -46,27 +49,32 @@ def is_waited_for(href: str) -> bool:
     return "://" in href
 
 
-def read_range(href: str, signing: str | None, start: int, stop: int, attempt: Attempt) -> Bytes:
+def read_range(
+    href: str, signing: str | None, start: int, stop: int, attempt: Attempt, scratch: Scratch
+) -> Bytes:
     """The bytes from `start` to before `stop`, fewer where the file ends; one attempt.
+
+    Those of a local file are valid until the thread reads another range with the same scratch.
 
     Raises:
         OSError, obstore.exceptions.BaseError: it failed.
     """
     if not is_waited_for(href):
-        return _from_disk(href, start, stop)
+        return _from_disk(href, start, scratch.bytes_of("packed", stop - start))
     parts = urlsplit(signed(href, signing))
     root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
     store = _store(root, round(attempt.request_s), round(attempt.connect_s))
     return memoryview(obstore.get_range(store, unquote(parts.path), start=start, end=stop))
 
 
-def _from_disk(path: str, start: int, stop: int) -> bytes:
+def _from_disk(path: str, start: int, room: npt.NDArray[np.uint8]) -> Bytes:
     """Opened for each read: a year of scenes has more files than a process may hold open."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.pread(handle, stop - start, start)
+        size = os.preadv(handle, [room.data], start)
     finally:
         os.close(handle)
+    return room[:size].data
 
 
 @lru_cache(maxsize=64)

@@ -56,15 +56,23 @@ class Layers:
     """(layer, band) to be added to raw digits, within -65535..65535."""
 
 
-def median_of_layers(layers: Layers, corner: tuple[int, int], out: Digits, counts: Counts) -> None:
+def median_of_layers(
+    layers: Layers,
+    corner: tuple[int, int],
+    out: Digits,
+    counts: Counts,
+    at: tuple[slice, slice],
+) -> None:
     """Write the median of each band's clear digits, and how many looks are clear.
 
     Args:
         layers: the scenes' pixels; where `take` is False they may be anything.
-        corner: (y, x) of the first pixel of `out` within the piece, 0 or 1 each.
-        out: (band, y, x) DN, every pixel is written; 0 where no look is clear.
-        counts: (y, x), likewise.
+        corner: (y, x) of the first pixel that is wanted within the piece, 0 or 1 each.
+        out: (band, y, x) DN of a whole region; 0 is written where no look is clear.
+        counts: (y, x) of it.
+        at: (y, x) slices of the region that are written.
     """
+    rows, columns = at
     looks = len(np.unique(layers.look))
     pairs, starts = _networks(looks)
     offset = layers.offset
@@ -77,7 +85,8 @@ def median_of_layers(layers: Layers, corner: tuple[int, int], out: Digits, count
         layers.look,
         (down, up),
         (pairs, starts),
-        corner,
+        (_IS_COARSE, _RANK),
+        (*corner, rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start),
         out,
         counts,
     )
@@ -118,7 +127,7 @@ def middle_places(size: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _compose(pixels, take, source, look, offsets, networks, corner, out, counts):  # type: ignore[no-untyped-def]
+def _compose(pixels, take, source, look, offsets, networks, bands, window, out, counts):  # type: ignore[no-untyped-def]
     fine, coarse, wide = pixels
     layers, height, width = take.shape
     seen20 = np.empty((layers, _CHUNK), np.uint16)
@@ -130,7 +139,8 @@ def _compose(pixels, take, source, look, offsets, networks, corner, out, counts)
     digits = np.empty(2 * _CHUNK, np.uint16)
     sums = np.empty(_CHUNK + 2, np.uint32)
     count = np.empty(2 * _CHUNK, np.uint16)
-    first_row, first_column = corner
+    is_coarse, ranks = bands
+    first_row, first_column, out_top, out_left, out_height, out_width = window
     for r in range(height):
         for c in range(0, width, _CHUNK):
             n20 = min(_CHUNK, width - c)
@@ -138,26 +148,27 @@ def _compose(pixels, take, source, look, offsets, networks, corner, out, counts)
                 _seen_at_20_m(coarse, take, source, layer, r, c, n20, seen20, pure)
             for half in range(2):
                 y = 2 * r + half - first_row
-                if y < 0 or y >= out.shape[1]:
+                if y < 0 or y >= out_height:
                     continue
                 slots = _keep(fine, wide, source, look, 2 * r + half, c, n20, seen20, keep, slot)
                 _fill(keep, slot, slots, 2 * n20, fill, count)
-                x0, x1 = max(2 * c, first_column), min(2 * (c + n20), first_column + out.shape[2])
+                x0, x1 = max(2 * c, first_column), min(2 * (c + n20), first_column + out_width)
                 inner = slice(x0 - 2 * c, x1 - 2 * c)
-                target = slice(x0 - first_column, x1 - first_column)
-                _write_counts(count[inner], counts[y, target])
+                shift = out_left - first_column
+                target = slice(x0 + shift, x1 + shift)
+                _write_counts(count[inner], counts[out_top + y, target])
                 for band in range(out.shape[0]):
                     for k in range(slots):
                         _copy(fill[k], 2 * n20, rows[k])
                     for layer in range(layers):
                         if slot[layer] < 0:
                             continue
-                        s, rank = source[layer], _RANK[band]
+                        s, rank = source[layer], ranks[band]
                         down, up = offsets[0][layer, band], offsets[1][layer, band]
                         if s < 0:
                             line = wide[-1 - s, band, 2 * r + half, 2 * c : 2 * (c + n20)]
                             down = up = np.uint16(0)
-                        elif _IS_COARSE[band]:
+                        elif is_coarse[band]:
                             _double(
                                 coarse[s, rank], r, half, c, n20, pure[layer, rank], sums, digits
                             )
@@ -165,7 +176,9 @@ def _compose(pixels, take, source, look, offsets, networks, corner, out, counts)
                         else:
                             line = fine[s, rank, 2 * r + half, 2 * c : 2 * (c + n20)]
                         _merge(line, down, up, keep[layer], rows[slot[layer]])
-                    _middle(rows, slots, 2 * n20, networks, count, inner, out[band, y, target])
+                    _middle(
+                        rows, slots, 2 * n20, networks, count, inner, out[band, out_top + y, target]
+                    )
 
 
 @numba.njit(cache=True, nogil=True)

@@ -108,7 +108,7 @@ def layers_of(
 def _opened_scl(scene: Scene, region: Region, crew: Crew) -> Direct | None:
     if SCL not in scene.assets:
         return None
-    raster = opened(scene, SCL, region.zone, crew.stop)
+    raster = opened(scene, SCL, region.zone, crew)
     return raster if raster is not None and is_plain(raster) else None
 
 
@@ -132,7 +132,7 @@ def _classes(rasters: Sequence[Direct], frame: Frame, crew: Crew) -> Iterator[Cl
     ]
     ahead = Ahead(
         blocks,
-        lambda n: fetched(blocks[n].raster, blocks[n].start, blocks[n].stop, crew.stop),
+        lambda n: fetched(blocks[n].raster, blocks[n].start, blocks[n].stop, crew),
         crew.fetchers,
     )
     first = 0
@@ -144,7 +144,7 @@ def _classes(rasters: Sequence[Direct], frame: Frame, crew: Crew) -> Iterator[Cl
             if not todo.size:
                 return
             packed = ahead.take(n)
-            pixels = block_of(todo.raster, todo.block, packed, crew.scratch, stop=crew.stop)
+            pixels = block_of(todo.raster, todo.block, packed, crew)
             whole = todo.raster.block_frame(todo.block)
             part = whole.intersection(frame)
             assert part is not None, "the blocks were asked for by this frame"
@@ -194,7 +194,7 @@ def _of_look(
 def _with_bands(layers: Sequence[Layer], region: Region, crew: Crew) -> list[Layer]:
     """The layers with their bands opened, all at once."""
     todo = [(la.scenes[0], name) for la in layers if la.bands is not None for name in OPTICAL_NAMES]
-    rasters = list(crew.fetchers.map(lambda t: opened(t[0], t[1], region.zone, crew.stop), todo))
+    rasters = list(crew.fetchers.map(lambda t: opened(t[0], t[1], region.zone, crew), todo))
     done, at = [], 0
     for layer in layers:
         if layer.bands is None:

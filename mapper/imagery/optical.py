@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from math import isqrt
 
 import numpy as np
 
 from mapper.imagery.bands import OPTICAL_BANDS, OPTICAL_NAMES
-from mapper.imagery.blocks import Raw
+from mapper.imagery.blocks import Part, Raw, unpack_into
 from mapper.imagery.composite import Composite
 from mapper.imagery.crew import Crew
-from mapper.imagery.direct import block_of, fetched
+from mapper.imagery.direct import fetched, with_bytes
 from mapper.imagery.fetch import Ahead
 from mapper.imagery.fused import COARSE_BANDS, FINE_BANDS, Layers, median_of_layers
 from mapper.imagery.layers import Layer, layers_of
@@ -27,7 +28,6 @@ from mapper.imagery.scenes import Look
 from mapper.imagery.schedule import (
     COARSE_MARGIN_PX,
     KEPT_BYTES,
-    Group,
     Job,
     Piece,
     Target,
@@ -39,15 +39,16 @@ from mapper.land.grid import Region
 
 STACK_BYTES = 256 * 2**20
 """Digits of the pieces in hand stay below this, by the size of the pieces."""
-MASK_BYTES = 64 * 2**20
+MASK_BYTES = 96 * 2**20
 """Masks of all looks stay below this, by the size of the areas a region is cut into."""
 DIRECT_BYTES_PER_PX = 11
 """Of a directly read scene: four bands at 10 m and six at 20 m, two bytes each."""
 WIDE_BYTES_PER_PX = 20
 """Of a scene of the general path: ten bands at 10 m."""
-PIECE_SIDES_PX = ((1024, 1024), (512, 1024), (512, 512), (256, 512), (256, 256), (128, 128))
-"""(y, x). Whole blocks of 512 pixels of 20 m first; larger pieces would only take memory."""
-_LATTICE_AREA_PX = 1024
+PIECE_SIDES_PX = ((1024, 512), (512, 512), (256, 512), (256, 256), (128, 128))
+"""(y, x). As high as a block of 512 pixels of 20 m, half as wide: its other half waits for the next
+piece only, and two pieces in hand take half the memory."""
+SMALLEST_AREA_PX = 1024
 
 
 def read_optical(
@@ -117,6 +118,7 @@ class _Reading:
             under_way.append((piece, layers, jobs))
         while under_way:
             self._finish(*under_way.popleft())
+        self._rooms.clear()  # not when Python gets round to it: radar needs memory now
 
     def _finish(self, piece: Piece, layers: Layers, jobs: list[Future[None]]) -> None:
         """Composite a piece whose blocks are unpacked, or about to be."""
@@ -125,7 +127,7 @@ class _Reading:
         if not piece.layers:
             return
         for target, band, pixels in self._kept.pop(piece.number, ()):
-            _goal(layers, target, band)[:] = pixels
+            _array(layers, target.layer, band)[target.goal] = pixels
         wide = iter(layers.wide)
         for layer in piece.layers:
             if layer.bands is None:
@@ -134,41 +136,48 @@ class _Reading:
                 read_scenes(layer.scenes, piece.region, pool, self._margin_px, free, next(wide))
         part = piece.region.intersection(self._area)
         assert part is not None, "pieces are cut from the area"
-        y, x = part.slices_in(self._out.region)
         corner = (part.top - piece.region.top, part.left - piece.region.left)
-        median_of_layers(layers, corner, self._out.optical[:, y, x], self._out.optical_looks[y, x])
+        at = part.slices_in(self._out.region)
+        median_of_layers(layers, corner, self._out.optical, self._out.optical_looks, at)
 
     def _fetch(self, number: int) -> bytes | memoryview:
         group = self._groups[number]
         if not group.size:
             return b""
         raster = group.jobs[0].raster
-        return fetched(raster, group.start, group.stop, self._crew.stop)
+        return fetched(raster, group.start, group.stop, self._crew)
 
     def _unpack(self, number: int, piece: int, layers: Layers) -> None:
         """The blocks of one request, to where they are needed now and later."""
         group = self._groups[number]
         packed = memoryview(self._ahead.take(number))
         for job in group.jobs:
-            self._place(job, self._pixels(job, group, packed), piece, layers)
+            start, stop = job.raster.bytes_of(job.block)
+            self._place(job, packed[start - group.start : stop - group.start], piece, layers)
 
-    def _pixels(self, job: Job, group: Group, packed: memoryview) -> Raw:
-        start, stop = job.raster.bytes_of(job.block)
-        if start == stop:  # a block that was never written has no data
-            return np.zeros(
-                (job.raster.layout.block_height, job.raster.layout.block_width), np.uint16
-            )
-        own = packed[start - group.start : stop - group.start]
-        crew = self._crew
-        return block_of(job.raster, job.block, own, crew.scratch, stop=crew.stop)
+    def _place(self, job: Job, packed: memoryview, piece: int, layers: Layers) -> None:
+        first, raster = job.targets[0], job.raster
+        assert first.piece == piece, "a block is unpacked with the first piece that needs it"
+        parts = [self._part(target, job.band, piece, layers) for target in job.targets]
+        if not len(packed):  # a block that was never written has no data
+            for part in parts:
+                part.out[part.goal] = 0
+            return
 
-    def _place(self, job: Job, pixels: Raw, piece: int, layers: Layers) -> None:
-        for target in job.targets:
-            if target.piece == piece:
-                _goal(layers, target, job.band)[:] = pixels[target.source]
-            else:
-                part = pixels[target.source].copy()  # the block's memory is used again
-                self._kept[target.piece].append((target, job.band, part))
+        def unpack(own: memoryview | bytes) -> None:
+            unpack_into(own, raster.layout, self._crew.scratch, parts)
+
+        with_bytes(raster, job.block, packed, self._crew, unpack)
+
+    def _part(self, target: Target, band: int, piece: int, layers: Layers) -> Part:
+        """Where a target's pixels go: to the piece in hand, or aside for a later one."""
+        if target.piece == piece:
+            return Part(target.source, _array(layers, target.layer, band), target.goal)
+        rows, columns = target.goal
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        aside = np.empty(shape, np.uint16)
+        self._kept[target.piece].append((target, band, aside))
+        return Part(target.source, aside, (slice(0, shape[0]), slice(0, shape[1])))
 
 
 class _Room:
@@ -229,10 +238,6 @@ def _array(layers: Layers, number: int, band: int) -> Digits:
     return array
 
 
-def _goal(layers: Layers, target: Target, band: int) -> Digits:
-    return _array(layers, target.layer, band)[target.goal]
-
-
 def _bytes_of(piece: Piece) -> int:
     height, width = piece.region.shape
     wide = len(piece.layers) - len(piece.direct)
@@ -240,11 +245,15 @@ def _bytes_of(piece: Piece) -> int:
 
 
 def _areas(region: Region, scenes: int) -> list[Region]:
-    """A region in parts whose masks of all scenes stay within MASK_BYTES."""
-    side = _LATTICE_AREA_PX
-    while (2 * side) ** 2 // 4 * max(scenes, 1) <= MASK_BYTES and side < max(region.shape):
-        side *= 2
-    return list(cells_of(region, (side, side), (0, 0)))
+    """A region in equal parts whose masks of all scenes stay within MASK_BYTES each."""
+    longest = 2 * isqrt(MASK_BYTES // max(scenes, 1))  # a mask has a byte per 2 x 2 pixels
+    height, width = (_even_share(size, max(longest, SMALLEST_AREA_PX)) for size in region.shape)
+    return list(cells_of(region, (height, width), (region.left // 2 * 2, region.top // 2 * 2)))
+
+
+def _even_share(size: int, longest: int) -> int:
+    parts = -(-size // longest)
+    return (-(-size // parts) // 2 + 1) * 2  # even, with room for an odd first pixel
 
 
 def _pieces(parts: Sequence[Region], layers: Sequence[Layer]) -> list[Region]:
@@ -269,12 +278,16 @@ def _piece_shape(direct: Sequence[bool]) -> tuple[int, int]:
 
 
 def _origin(layers: Sequence[Layer]) -> tuple[int, int]:
-    """(column, row) of the lattice from which pieces are cut."""
+    """(column, row) of the lattice from which pieces are cut.
+
+    They end a 20 m pixel before the blocks do: the row below, which doubling looks at, is then of
+    the same block, and no row of blocks has to wait for the next row of pieces.
+    """
     corners = [(la.bands[0].place.left, la.bands[0].place.top) for la in layers if la.bands]
     if len(corners) < len(layers) or not corners:
         return (0, 0)
     left, top = max(set(corners), key=lambda corner: (corners.count(corner), corner))
-    return left, top
+    return left, top - 2 * COARSE_MARGIN_PX
 
 
 def _mask(parts: Sequence[Region], ground: Region) -> Mask:

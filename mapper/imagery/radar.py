@@ -28,8 +28,8 @@ from mapper.land.grid import Region
 
 PIECE_PX = 1024
 """Side of the squares that scenes of the general path are read in."""
-_ROWS_AT_ONCE = 256
-"""Of the last step, whose logarithms need eight bytes per pixel for a moment."""
+_ROWS_AT_ONCE = 32
+"""Of the last step; its logarithms in float64 then stay in the core's cache."""
 
 
 def read_radar(
@@ -51,7 +51,7 @@ def read_radar(
     power = PowerSum(out.radar, np.zeros(region.shape, np.uint16))
     scenes = [scene for look in looks for scene in look.scenes] if pieces else []
     todo = [(scene, name) for scene in scenes for name in RADAR_NAMES]
-    found = list(crew.fetchers.map(lambda t: opened(t[0], t[1], region.zone, crew.stop), todo))
+    found = list(crew.fetchers.map(lambda t: opened(t[0], t[1], region.zone, crew), todo))
     pairs = [_pair(found[n : n + 2]) for n in range(0, len(found), 2)]
     reading = _Reading(pairs, pieces, crew)
     numbers = iter(range(len(scenes)))
@@ -72,12 +72,14 @@ class _Sum:
     seen: Mask
     """(y, x) True where an earlier scene of the look has data; (0, 0) where the look has one."""
 
-    def add(self, bands: Sequence[Raw], linear: npt.NDArray[np.float32], part: Frame) -> None:
-        """Add raw numbers (y, x) of each band, over a part of the region."""
+    def add(
+        self, bands: Sequence[Raw], linear: npt.NDArray[np.float32], frame: Frame, part: Frame
+    ) -> None:
+        """Add a part of raw numbers (y, x) of each band, which lie over a frame."""
+        corner = (part.top - frame.top, part.left - frame.left)
         y, x = part.slices_in(frame_of(self.region, 1))
-        seen = self.seen[y, x] if self.seen.size else self.seen
-        vv, vh = bands
-        _add(vv, vh, linear, seen, self.power.total[:, y, x], self.power.count[y, x])
+        place = (y.start, x.start, *corner, *part.shape)
+        _add(bands[0], bands[1], linear, self.seen, self.power.total, self.power.count, place)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,30 +138,29 @@ class _Reading:
 
     def _fetch(self, number: int) -> bytes | memoryview:
         block = self._blocks[number]
-        return fetched(block.raster, *block.raster.bytes_of(block.block), self._crew.stop)
+        return fetched(block.raster, *block.raster.bytes_of(block.block), self._crew)
 
     def _add_blocks(self, first: int, linear: npt.NDArray[np.float32], into: _Sum) -> None:
         """A block of both bands, which begin at `first` in the list."""
         pair = self._blocks[first : first + 2]
         if not all(block.size for block in pair):
             return  # a block that was never written has no data
-        crew = self._crew
         bands = [
-            block_of(b.raster, b.block, self._ahead.take(first + n), crew.scratch, n, crew.stop)
+            block_of(b.raster, b.block, self._ahead.take(first + n), self._crew, b.raster.name)
             for n, b in enumerate(pair)
         ]
         whole = pair[0].raster.block_frame(pair[0].block)
         for frame in self._frames:
             part = whole.intersection(frame)
             if part is not None:
-                into.add([band[part.slices_in(whole)] for band in bands], linear, part)
+                into.add(bands, linear, whole, part)
 
     def _add_piece(
         self, scene: Scene, piece: Region, linear: npt.NDArray[np.float32], into: _Sum
     ) -> None:
         bands = read_power(scene, piece)
         if bands is not None:
-            into.add(bands, linear, frame_of(piece, 1))
+            into.add(bands, linear, frame_of(piece, 1), frame_of(piece, 1))
 
 
 def _pair(found: Sequence[Direct | None]) -> tuple[Direct, ...] | None:
@@ -189,22 +190,38 @@ def _add(
     seen: Mask,
     total: Power,
     count: npt.NDArray[np.uint16],
+    place: tuple[int, int, int, int, int, int],
 ) -> None:
     """The rule of `digits.write_power`, added up at once: a pixel counts where both bands have
-    power, which is positive and finite, and no earlier scene of the look was there."""
-    several = seen.size > 0
+    power, which is positive and finite, and no earlier scene of the look was there.
+
+    Args:
+        vv: (y, x) raw numbers of a block.
+        vh: likewise.
+        linear: (band, 2) scale and offset.
+        seen: (y, x) of the region, or (0, 0).
+        total: (band, y, x) of the region.
+        count: (y, x) of the region.
+        place: first row and column in the region, in the block, rows and columns.
+    """
+    top, left, block_top, block_left, height, width = place
     plain = linear[0, 0] == 1 == linear[1, 0] and linear[0, 1] == 0 == linear[1, 1]
-    top = np.float32(np.inf)
-    for y in range(vv.shape[0]):
-        for x in range(vv.shape[1]):
-            a, b = vv[y, x], vh[y, x]
+    infinite, none = np.float32(np.inf), np.float32(0)
+    for y in range(height):
+        one = vv[block_top + y, block_left : block_left + width]
+        other = vh[block_top + y, block_left : block_left + width]
+        sum_one = total[0, top + y, left : left + width]
+        sum_other = total[1, top + y, left : left + width]
+        looks = count[top + y, left : left + width]
+        for x in range(width):
+            a, b = one[x], other[x]
             if not plain:
                 a = a * linear[0, 0] + linear[0, 1]
                 b = b * linear[1, 0] + linear[1, 1]
-            good = (a > 0) & (a < top) & (b > 0) & (b < top)
-            if several:
-                good &= not seen[y, x]
-                seen[y, x] |= good
-            total[0, y, x] += a if good else np.float32(0)
-            total[1, y, x] += b if good else np.float32(0)
-            count[y, x] += good
+            good = (a > 0) & (a < infinite) & (b > 0) & (b < infinite)
+            if seen.size:
+                good &= not seen[top + y, left + x]
+                seen[top + y, left + x] |= good
+            sum_one[x] += a if good else none
+            sum_other[x] += b if good else none
+            looks[x] += np.uint16(good)

@@ -161,28 +161,18 @@ def _needed(
     layer: Layer, raster: Direct, windows: Sequence[tuple[int, int, Frame]]
 ) -> Iterator[tuple[int, tuple[Target, ...]]]:
     """The blocks of a raster that show a taken pixel or its neighbour, and where they go."""
-    if not windows:
-        return
-    whole = Frame(
-        min(w.left for _, _, w in windows),
-        min(w.top for _, _, w in windows),
-        max(w.right for _, _, w in windows),
-        max(w.bottom for _, _, w in windows),
-    )
-    for block in raster.blocks_over(whole):
-        frame = raster.block_frame(block)
-        if not layer.takes(frame, raster.place.factor):
-            continue
-        targets = []
-        for number, rank, window in windows:
+    shown: dict[int, list[Target]] = {}
+    for number, rank, window in windows:
+        for block in raster.blocks_over(window):
+            frame = raster.block_frame(block)
             part = frame.intersection(window)
-            if part is not None:
-                height, width = part.shape
-                size = height * width * raster.layout.dtype.itemsize
-                source, goal = part.slices_in(frame), part.slices_in(window)
-                targets.append(Target(number, rank, source, goal, size))
-        if targets:
-            yield block, tuple(targets)
+            assert part is not None, "the blocks were asked for by this window"
+            size = part.shape[0] * part.shape[1] * raster.layout.dtype.itemsize
+            source, goal = part.slices_in(frame), part.slices_in(window)
+            shown.setdefault(block, []).append(Target(number, rank, source, goal, size))
+    for block in sorted(shown):
+        if layer.takes(raster.block_frame(block), raster.place.factor):
+            yield block, tuple(shown[block])
 
 
 def _groups(jobs: Sequence[Job]) -> Iterator[Group]:

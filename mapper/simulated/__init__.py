@@ -13,6 +13,6 @@ Nothing in it is an image of a real place, and everything it writes says so.
 
 from pathlib import Path
 
-from mapper.simulated.stale import drop_stale
+from mapper.compiled import drop_stale
 
 drop_stale(Path(__file__).parent)

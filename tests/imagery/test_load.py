@@ -126,10 +126,10 @@ def test_whole_or_in_parts_the_pixels_are_the_same(busy: SmallArchive) -> None:
 def test_smaller_pieces_give_the_same(busy: SmallArchive, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = looks_in(busy)
     whole = read_composite(looks, ALL)
-    monkeypatch.setattr(optical, "PIECE_SIDES_PX", ((64, 32),))
-    monkeypatch.setattr(optical, "_LATTICE_AREA_PX", 128)
+    monkeypatch.setattr(optical, "PIECE_SIDES_PX", ((128, 64),))
+    monkeypatch.setattr(optical, "SMALLEST_AREA_PX", 150)
     monkeypatch.setattr(optical, "MASK_BYTES", 1)
-    monkeypatch.setattr(radar, "PIECE_PX", 96)
+    monkeypatch.setattr(radar, "PIECE_PX", 160)
     same(read_composite(looks, ALL), whole)
 
 

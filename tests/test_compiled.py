@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mapper.simulated.stale import drop_stale
+from mapper.compiled import drop_stale
 
 
 def test_code_compiled_before_the_newest_source_goes(tmp_path: Path) -> None:
