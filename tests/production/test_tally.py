@@ -8,15 +8,20 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from mapper.errors import OutputError
 from mapper.imagery.losses import NO_LOSSES, FailedRead, Losses
+from mapper.imagery.period import Period
+from mapper.land.grid import Tile, Zone
 from mapper.maps.publish import DONE_NAME, Standing
+from mapper.maps.stac import Facts
 from mapper.production.events import TileDone, TileFailed, TileKept
 from mapper.production.job import TileJob
 from mapper.production.journal import Journal
+from mapper.production.mask import PackedMask
 from mapper.production.progress import PlainLines, sentence
 from mapper.production.run import record
 from mapper.production.tally import Tally
@@ -67,36 +72,42 @@ def test_what_concerns_all_ends_the_run() -> None:
         followed(TileFailed("a", "the disk is full", concerns_all=True), done("b"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """As much of a job as the tally looks at."""
-
-    name: str
-    folder: Path
-    key: str = "planned"
-
-
-def placed(folder: Path, markers: dict[str, dict[str, object]]) -> list[TileJob]:
-    jobs: list[Place] = []
-    for name, marker in markers.items():
-        (folder / name).mkdir()
-        (folder / name / DONE_NAME).write_text(json.dumps({"files": {}, **marker}))
-        jobs.append(Place(name, folder / name))
-    return jobs  # type: ignore[return-value]
+def jobs_in(folder: Path, *markers: dict[str, object]) -> list[TileJob]:
+    """Work orders of neighbouring tiles, planned under one key, with what their folders hold."""
+    facts = Facts(
+        collection="c",
+        title="t",
+        period=Period.parse("2024-06"),
+        recipe={},
+        software={"version": "1"},
+        checkpoint={"digest": "d"},
+        precision="fp32",
+        simulated=True,
+    )
+    jobs = []
+    for column, marker in enumerate(markers):
+        tile = Tile(Zone(32, False), column, 400, 512)
+        place = folder / tile.name
+        place.mkdir()
+        (place / DONE_NAME).write_text(json.dumps({"files": {}, **marker}))
+        area = PackedMask.pack(np.ones((512, 512), np.bool_))
+        jobs.append(TileJob(tile, (), area, 2, False, 1, place, "planned", facts, ()))
+    return jobs
 
 
 def test_lossy_tiles_are_kept_unless_they_are_to_be_made_again(tmp_path: Path) -> None:
     lossy = {"key": "other", "instead_of": "planned", "degraded": True}
-    jobs = placed(tmp_path, {"a": {"key": "planned"}, "b": lossy, "c": {"key": "stale"}})
+    jobs = jobs_in(tmp_path, {"key": "planned"}, lossy, {"key": "stale"})
+    whole, poor, stale = (job.name for job in jobs)
     kept = Tally.of(jobs, retry_lossy=False)
     assert kept.there == {
-        "a": Standing("planned", lossy=False, degraded=False),
-        "b": Standing("other", lossy=True, degraded=True),
+        whole: Standing("planned", lossy=False, degraded=False),
+        poor: Standing("other", lossy=True, degraded=True),
     }
-    assert kept.keys(jobs) == {"a": "planned", "b": "other", "c": "planned"}
+    assert kept.keys(jobs) == {whole: "planned", poor: "other", stale: "planned"}
     again = Tally.of(jobs, retry_lossy=True)
-    assert list(again.there) == ["a"]
-    assert again.keys(jobs) == {"a": "planned", "b": "planned", "c": "planned"}
+    assert list(again.there) == [whole]
+    assert set(again.keys(jobs).values()) == {"planned"}
 
 
 def test_the_journal_has_a_line_for_each_lost_scene(tmp_path: Path) -> None:
