@@ -131,6 +131,7 @@ def train(
     state_file: Path | None = None,
     start: Mapping[str, Tensor] | None = None,
     processes: Processes = ALONE,
+    network: Callable[[Variant], LulcFormer] = LulcFormer,
 ) -> TrainedWeights:
     """Train a network, a fresh one or one that was trained before.
 
@@ -142,6 +143,7 @@ def train(
             to rounding: there the gradient of an upsampling is summed in no fixed order.)
         processes: who shares the work; each calls this with the same arguments, gets the same
             weights, and only the first is told of events and writes `state_file`.
+        network: makes the network of a variant; another one is trained by the same course.
 
     Raises:
         RequestError: there are no chips, the loss is no longer a number, `state_file` belongs to
@@ -159,7 +161,7 @@ def train(
         )
     tell = on_event if processes.is_first else _ignore
     with torch.random.fork_rng():
-        trainer = Trainer(settings, start, processes)
+        trainer = Trainer(settings, start, processes, network)
         if state_file is not None and state_file.exists():
             trainer.restore(state_file)
         losses: list[Tensor] = []
@@ -188,12 +190,13 @@ class Trainer:
         settings: TrainingSettings,
         start: Mapping[str, Tensor] | None = None,
         processes: Processes = ALONE,
+        network: Callable[[Variant], LulcFormer] = LulcFormer,
     ) -> None:
         self.settings = settings
         self.processes = processes
         self.device = torch.device(settings.device)
         torch.manual_seed(seed_of(settings.seed, "weights"))
-        self.model = LulcFormer(settings.variant)
+        self.model = network(settings.variant)
         if start is not None:
             self.model.load_state_dict(start)
         self.model.to(self.device)
