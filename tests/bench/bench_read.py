@@ -18,7 +18,7 @@ with a delay to the first byte; the server's work is not counted.
 | odc-bottleneck | odc.stac.load into memory, bottleneck.nanmedian band by band |
 
 CPU seconds are those of the process in the timed part, all threads; peak memory is that of the
-whole process with its libraries. Compiled code is on the disk before. Clouds are not spread, because the
+whole process with its libraries. Compiled code is on the disk before. Clouds are not spread: the
 peers' recipe has no such step. Of an even number of clear looks the median is the mean of the two
 middle digits, halves rounded up: the peers' means are exact in float32, and rounded likewise.
 """
