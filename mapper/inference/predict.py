@@ -95,7 +95,7 @@ class Predictor:
         on_cpu = self.device.type == "cpu"
         self._batch = CPU_BATCH if on_cpu else CUDA_BATCH
         self._threads = max(1, threads) if on_cpu else 1
-        self._network = for_inference(model_of(checkpoint)).to(self.device)
+        self._network = for_inference(model_of(checkpoint).to(self.device), self.precision.dtype)
         self._normalisation = {
             band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()
         }
@@ -180,15 +180,9 @@ class Predictor:
 
     def _probabilities(self, composite: Composite, windows: list[Region]) -> Tensor:
         """(window, class, y, x) float32, calibrated by the checkpoint's temperature."""
-        half = torch.autocast(
-            self.device.type,
-            self.precision.dtype,
-            enabled=self.precision.dtype is not torch.float32,
-        )
         inputs = self._batch_of([self._input(composite, window) for window in windows])
         with torch.inference_mode():
-            with half:
-                logits: Tensor = self._network(*inputs)[: len(windows)]
+            logits: Tensor = self._network(*inputs)[: len(windows)]
             _require_numbers(logits, windows, self.precision.value)
             logits = logits.contiguous()
             if self._temperature != 1:

@@ -56,6 +56,30 @@ class DropPath(nn.Module):
         return x * (keep / (1 - self.rate)).to(x.dtype)
 
 
+class Into(nn.Module):
+    """The same numbers in another format."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype)
+
+
+class NormInto(nn.Module):
+    """A LayerNorm computed in its own format, its answer in that of the product that follows."""
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.norm = norm
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(x.to(self.norm.weight.dtype))
+        return out.to(self.dtype)
+
+
 class Patches(nn.Module):
     """A strided convolution and a norm: the embedding of a sensor, or the merging of a map."""
 
@@ -65,10 +89,11 @@ class Patches(nn.Module):
         self.norm = nn.LayerNorm(width, PATCH_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(convolve(self.proj, x))
-        # Here the residual stream starts. Autocast would leave it in bf16 on a CPU, though not on
-        # CUDA; in the weights' own float32 the logits err a quarter less, for 2 % of the time.
-        return out.to(self.norm.weight.dtype)
+        out = convolve(self.proj, x.to(self.proj.weight.dtype))
+        # Here the residual stream starts. In half precision it is kept in the norm's float32: the
+        # logits err a quarter less, for 3 % of the time.
+        stream: Tensor = self.norm(out.to(self.norm.weight.dtype))
+        return stream
 
 
 class Attention(nn.Module):

@@ -185,6 +185,7 @@ class LulcFormer(nn.Module):
 
     def embed(self, patches: Patches, x: Tensor, valid: Tensor | None, missing: str) -> Tensor:
         """Stage-1 tokens (image, y, x, channel) of one sensor, missing ones where it is blind."""
+        x = x.to(patches.proj.weight.dtype)
         if valid is not None:
             x = x.masked_fill(~valid, 0)
         tokens: Tensor = patches(x.permute(0, 2, 3, 1))
