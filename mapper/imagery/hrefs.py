@@ -26,13 +26,21 @@ _AZURE = re.compile(r"s(e|ip|koid|ke|ks|kt|ktid|kv|p|pr|r|rt|s|t|v)")
 def absolute(href: str, base: str) -> str:
     """A href that stands alone; relative ones start where the item or its index lies."""
     if urlsplit(href).scheme in _SCHEMES:
-        return href
+        return _straight(href)
     if href.startswith("file://"):
         return urlsplit(href).path
     if urlsplit(base).scheme in ("http", "https", "s3"):
         return urljoin(base, href)
     path = PurePosixPath(href)
     return str(path if path.is_absolute() else PurePosixPath(base).parent / path)
+
+
+def _straight(href: str) -> str:
+    """An address without . and .. in its path (RFC 3986, 5.2.4), which some readers refuse."""
+    parts = urlsplit(href)
+    if not {".", ".."} & set(parts.path.split("/")):
+        return href
+    return urlunsplit(parts._replace(path=urlsplit(urljoin("http://host/", parts.path)).path))
 
 
 def own_link(item: Mapping[str, Any]) -> str | None:

@@ -36,6 +36,19 @@ def test_what_is_no_secret_stays(href: str) -> None:
     assert unsigned(href) == href
 
 
+@pytest.mark.parametrize(
+    ("href", "straight"),
+    [
+        ("https://host.org/./a/B02.tif", PLAIN),
+        ("https://host.org/x/../a/./B02.tif", PLAIN),
+        ("s3://bucket/./a/B02.tif", "s3://bucket/a/B02.tif"),
+        ("https://host.org/a/B.02..tif?x=./y", "https://host.org/a/B.02..tif?x=./y"),
+    ],
+)
+def test_dots_that_are_folders_are_resolved(href: str, straight: str) -> None:
+    assert absolute(href, "/") == straight
+
+
 def test_users_and_passwords_are_taken_off() -> None:
     assert unsigned("https://me:SECRET@host.org/a/B02.tif") == PLAIN
     assert unsigned("https://me:SECRET@host.org/a/B02.tif?version=3") == f"{PLAIN}?version=3"
