@@ -135,6 +135,11 @@ def _at(path: Path, text: str) -> Archive:
         return Archive(path.name, str(path.resolve()), ANY)
     if text and (path.suffix or path.exists() or len(path.parts) > 1):
         raise ArchiveError(_no_index(path))
+    if text == SIMULATED:
+        raise RequestError(
+            "the simulated archive is made over an area when a run asks for it, and is nowhere yet;"
+            " mapper simulate makes one, whose folder is an archive"
+        )
     near = get_close_matches(text, [*KNOWN, SIMULATED], n=1, cutoff=0.0)[0]
     raise RequestError(
         f'archive "{text}" is not known (the nearest is {near}); give {", ".join(KNOWN)}, a path or'

@@ -65,3 +65,25 @@ def test_a_path_with_no_index_is_an_error_of_the_archive(tmp_path: Path) -> None
     text.write_text("")
     with pytest.raises(ArchiveError, match="is no archive"):
         archive(str(text))
+
+
+def test_the_simulated_archive_is_nowhere_before_it_is_made() -> None:
+    with pytest.raises(RequestError, match="is made over an area when a run asks for it"):
+        archive("simulated")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://me:SECRET@x.org/v1", "https://x.org/v1?token=SECRET", "http://SECRET@x.org"],
+)
+def test_an_address_with_a_secret_is_refused_without_repeating_it(address: str) -> None:
+    with pytest.raises(RequestError, match=r"x\.org holds a password or a query") as caught:
+        archive(address)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_the_data_space_has_its_own_names_and_a_partner_for_radar() -> None:
+    here = archive("cdse")
+    assert here.profiles[Sensor.OPTICAL].assets["B05"] == ("B05_20m",)
+    assert partner(here, Sensor.RADAR) is archive("planetary-computer")
+    assert any("AWS_ACCESS_KEY_ID" in note for note in here.notes)
