@@ -48,9 +48,10 @@ class Mode:
     order: str
     """published, or folded: as `for_inference` arranges it."""
     precision: str
-    """fp32; bf16 or fp16 by autocast; bf16-whole or fp16-whole: weights and activations too."""
+    """fp32; bf16 or fp16, by autocast in the published order, arranged at load in the folded."""
     engine: str
-    """eager; compiled by torch.compile; graphs: compiled and replayed as CUDA graphs."""
+    """eager: what production runs; ordinary: the same of torch's own layers, where a CPU has
+    faster ones; compiled by torch.compile; graphs: compiled and replayed as CUDA graphs."""
     batch: int
 
 
@@ -97,10 +98,10 @@ def default_modes(device: str, batches: list[int]) -> Iterator[Mode]:
         yield Mode("folded", precision, "eager", batches[0])
     for precision in halves:
         yield Mode("published", precision, "eager", batches[0])
+    for precision in [] if cuda else ["fp32", *halves]:
+        yield Mode("folded", precision, "ordinary", batches[0])
     for engine, precision in product(engines, halves):
         yield Mode("folded", precision, engine, batches[0])
-    yield Mode("folded", f"{halves[0]}-whole", "eager", batches[0])
-    yield Mode("folded", f"{halves[0]}-whole", engines[-1], batches[0])
     for batch in batches[1:]:
         yield Mode("folded", halves[0], "eager", batch)
         yield Mode("folded", halves[0], "compiled", batch)
@@ -109,15 +110,14 @@ def default_modes(device: str, batches: list[int]) -> Iterator[Mode]:
 
 def arranged(model: LulcFormer, mode: Mode) -> Callable[..., Tensor]:
     """The model in the order, number format and engine of a mode."""
-    out = for_inference(model)
     if mode.order == "published":
         # A copy of the plain model: folding would have changed its attention, too.
         out = LulcFormer(model.variant).to(next(model.parameters()).device).eval()
         out.load_state_dict(model.state_dict())
         assert isinstance(out.head, Decoder)
         out.head = PublishedOrder(out.head)
-    if mode.precision.endswith("-whole"):
-        out = out.to(half_of(mode))
+    else:
+        out = for_inference(model, half_of(mode), ordinary=mode.engine != "eager")
     if mode.engine == "compiled":
         return torch.compile(out, dynamic=False)
     if mode.engine == "graphs":
@@ -126,16 +126,14 @@ def arranged(model: LulcFormer, mode: Mode) -> Callable[..., Tensor]:
 
 
 def half_of(mode: Mode) -> torch.dtype:
-    return HALVES.get(mode.precision.removesuffix("-whole"), torch.float32)
+    return HALVES.get(mode.precision, torch.float32)
 
 
 def cast_context(mode: Mode, device: str) -> AbstractContextManager[object]:
     """Autocast where the mode computes by it."""
-    return (
-        torch.autocast(device, HALVES[mode.precision])
-        if mode.precision in HALVES
-        else nullcontext()
-    )
+    if mode.order == "published" and mode.precision in HALVES:
+        return torch.autocast(device, HALVES[mode.precision])
+    return nullcontext()
 
 
 def measure(
@@ -144,8 +142,6 @@ def measure(
     """Seconds of each batch, seconds of preparation, peak MB, and the classes of window one."""
     device = pixels[0].device.type
     optical, radar = (x[: mode.batch] for x in pixels)
-    if mode.precision.endswith("-whole"):
-        optical, radar = optical.to(half_of(mode)), radar.to(half_of(mode))
     start = time.perf_counter()
     forward = arranged(model, mode)
     with torch.inference_mode(), cast_context(mode, device):
@@ -333,7 +329,9 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", help="default 1 2 (cpu), 16 64 (cuda)")
     parser.add_argument("--precisions", nargs="+", help="only these, besides the first row")
     parser.add_argument(
-        "--engines", nargs="+", help="default eager (cpu: compiling takes minutes), all (cuda)"
+        "--engines",
+        nargs="+",
+        help="default eager, ordinary (cpu: compiling takes minutes); all (cuda)",
     )
     parser.add_argument("--limit-s", type=float, help="begin no row after; 90 (cpu), 400 (cuda)")
     parser.add_argument("--json", type=Path)
@@ -342,7 +340,7 @@ def main() -> None:
         torch.set_num_threads(given.threads)
     cuda = given.device == "cuda"
     modes = list(default_modes(given.device, given.batches or ([16, 64] if cuda else [1, 2])))
-    engines = given.engines or (["eager", "compiled", "graphs"] if cuda else ["eager"])
+    engines = given.engines or (["eager", "compiled", "graphs"] if cuda else ["eager", "ordinary"])
     modes = [modes[0]] + [
         mode
         for mode in modes[1:]
