@@ -1,0 +1,60 @@
+"""Half precision is a decision with evidence: the weights that ship give the same map in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import mapper.lulcformer
+from mapper.dynamicworld.simulated_chips import simulated_chip
+from mapper.imagery.composite import Composite
+from mapper.inference.precision import cpu_has_fast_bf16
+from mapper.inference.predict import Prediction, Predictor
+from mapper.land.grid import Region, Zone
+from mapper.lulcformer.checkpoint import load
+
+WEIGHTS = Path(mapper.lulcformer.__file__).parent / "weights" / "tiny.safetensors"
+SIDE_PX = 512
+HALVES = ["bf16"] + ["fp16"] * torch.cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def scenery() -> list[Composite]:
+    """Two simulated places, as production would see them."""
+    region = Region(Zone(32, False), 0, 0, SIDE_PX, SIDE_PX)
+    chips = [simulated_chip(seed, chip_px=SIDE_PX) for seed in (900_001, 900_002)]
+    looks = np.full(region.shape, 3, np.uint8)
+    return [Composite(region, chip.optical, chip.radar, looks, looks) for chip in chips]
+
+
+def mapped(scenery: list[Composite], precision: str) -> list[Prediction]:
+    device = "cuda" if precision == "fp16" else "cpu"
+    predictor = Predictor(load(WEIGHTS), device, precision)
+    try:
+        return [predictor.predict_alone(place) for place in scenery]
+    finally:
+        predictor.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", HALVES)
+def test_shipped_weights_give_the_same_classes_in_half_precision(
+    scenery: list[Composite], half: str
+) -> None:
+    """99.5 % of pixels at the least; what differs was a close call."""
+    pairs = list(zip(mapped(scenery, "fp32"), mapped(scenery, half), strict=True))
+    same = np.mean([exact.land_cover == rough.land_cover for exact, rough in pairs])
+    assert len(np.unique([exact.land_cover for exact, _ in pairs])) >= 3
+    assert same >= 0.995
+    for exact, rough in pairs:
+        off = np.abs(exact.confidence.astype(int) - rough.confidence)
+        assert off.max() <= 5 and off.mean() < 0.5
+
+
+def test_this_machine_names_what_it_computes_in() -> None:
+    predictor = Predictor(load(WEIGHTS), "cpu")
+    assert predictor.precision.value == ("bf16" if cpu_has_fast_bf16() else "fp32")
+    predictor.close()
