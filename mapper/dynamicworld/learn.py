@@ -31,6 +31,7 @@ from mapper.lulcformer.training import (
     Event,
     TrainedWeights,
     TrainingSettings,
+    require_precision,
     train,
 )
 from mapper.simulated.spectra import Places
@@ -144,8 +145,9 @@ def calibrated(
         batch: chips per forward pass.
 
     Raises:
-        RequestError: no pixel of the chips is labelled.
+        RequestError: no pixel of the chips is labelled, or the precision is unknown.
     """
+    require_precision(precision)
     where = torch.device(device)
     temperature = fitted_temperature(
         model_of(checkpoint).to(where),

@@ -70,10 +70,7 @@ class TrainingSettings:
     """Steps between validations, of which the best decides which weights are returned."""
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise RequestError(
-                f'precision "{self.precision}" is unknown; give one of {", ".join(PRECISIONS)}'
-            )
+        require_precision(self.precision)
         for name in ("steps", "batch", "parts", "report_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise RequestError(f"{name} is {getattr(self, name)}; wanted at least 1")
@@ -82,6 +79,12 @@ class TrainingSettings:
                 f"a batch of {self.batch} chips cannot be cut into {self.parts} equal parts; make "
                 "batch a multiple of parts"
             )
+
+
+def require_precision(name: str) -> None:
+    """Raise RequestError unless a number format of that name is known."""
+    if name not in PRECISIONS:
+        raise RequestError(f'precision "{name}" is unknown; give one of {", ".join(PRECISIONS)}')
 
 
 @dataclass(frozen=True, slots=True)

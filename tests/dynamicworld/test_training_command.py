@@ -171,3 +171,18 @@ def test_a_wrong_recipe_is_refused_before_any_chip_is_made(
     assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.toml"]
     with pytest.raises(RequestError):
         training_recipe(path, {})
+
+
+def test_an_old_checkpoint_is_calibrated_by_itself(
+    tmp_path: Path, micro_checkpoint: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chips, out = folder_of(tmp_path / "chips", range(2)), tmp_path / "new.safetensors"
+    words = ["calibrate", "--checkpoint", micro_checkpoint, "--on", chips, "--device", "cpu"]
+    given = [str(word) for word in (*words, "--out", out)]
+    assert command_line(given) == 0
+    old, new = load(micro_checkpoint), load(out)
+    assert old.temperature == 1 and new.temperature != 1 and new.digest != old.digest
+    assert new.facts["temperature"].startswith(f"{new.temperature:g}, fitted on 2 chips")
+    assert f"1 before, {new.temperature:g} now" in capfd.readouterr().out
+    assert command_line([*given, "--precision", "half"]) == 2
+    assert 'precision "half" is unknown; give one of fp32' in capfd.readouterr().err

@@ -11,7 +11,7 @@ from mapper.errors import RequestError
 from mapper.lulcformer.augment import NONE, Augmentation
 from mapper.lulcformer.chance import draw
 from mapper.lulcformer.chips import TensorChips
-from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.lulcformer.model import MICRO, LulcFormer, Variant
 from mapper.lulcformer.parallel import Processes
 from mapper.lulcformer.scores import overall_accuracy
 from mapper.lulcformer.training import (
@@ -202,3 +202,24 @@ def test_statistics_are_the_mean_over_parts(chips: tuple[TensorChips, TensorChip
         replace(SHORT, batch=4, parts=3)
     with pytest.raises(RequestError, match="3 processes cannot share 4 parts"):
         train(replace(SHORT, batch=4, parts=4), *chips, processes=Processes(0, 3))
+
+
+class PixelByPixel(LulcFormer):
+    """One convolution over all twelve bands behind LULC-Former's face."""
+
+    def __init__(self, variant: Variant) -> None:
+        torch.nn.Module.__init__(self)
+        self.variant = variant
+        self.pixel = torch.nn.Conv2d(12, variant.classes, 1)
+
+    def forward(self, optical, radar, optical_valid=None, radar_valid=None):  # type: ignore[no-untyped-def]
+        return self.pixel(torch.cat([optical * optical_valid, radar * radar_valid], dim=1))
+
+
+def test_another_network_is_trained_by_the_same_course(
+    chips: tuple[TensorChips, TensorChips],
+) -> None:
+    settings = replace(SHORT, steps=40, learning_rate=0.05, validate_every=40)
+    found = train(settings, *chips, network=PixelByPixel)
+    assert set(found.weights) == {"pixel.weight", "pixel.bias"}
+    assert overall_accuracy(found.confusions["both"]) > 0.5
