@@ -145,6 +145,33 @@ def test_a_plan_says_the_same_to_people_and_programs(  # type: ignore[no-untyped
     assert not (tmp_path / "maps").exists(), "a plan writes nothing"
 
 
+def test_a_plan_reads_no_pixel_and_tells_why(  # type: ignore[no-untyped-def]
+    says,
+    small_aoi: Path,
+    small_archive: Path,
+    small_period: str,
+    micro_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    """No file of the archive is there: a plan does not miss them."""
+    index = tmp_path / "items.json"
+    index.write_text(small_archive.read_text())
+    request = [
+        *("plan", "--aoi", small_aoi, "--archive", index, "--period", small_period),
+        *("--checkpoint", micro_checkpoint, "--tile-size", 512, "--out", tmp_path / "maps"),
+    ]
+    tiles = [tile["name"] for tile in json.loads(says(*request, "--json"))["tiles"]]
+    both = ["--why", tiles[0], "--why", tiles[1]]
+    one, other = json.loads(says(*request, *both, "--json"))
+    assert (one["tile"], other["tile"]) == (tiles[0], tiles[1])
+    assert one["scenes"] == other["scenes"], "both see the same scenes, and are told the same"
+    assert [scene["rule"] for scene in one["scenes"] if not scene["kept"]] == ["cloud"]
+    text = says(*request, *both)
+    for scene in one["scenes"]:
+        assert text.count(f" {scene['id']} ") == 2
+        assert scene["reason"] in text
+
+
 def test_the_example_recipe_is_whole_and_canonical_text_reads_back(tmp_path: Path) -> None:
     path = ROOT / "workflows" / "summer.toml"
     recipe, _ = settings(path, {}, {})

@@ -10,10 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyproj
 import pytest
 import shapely.geometry
+import shapely.ops
 import yaml
-from planetary_computer.sas import SASToken
 from test_large_search import asked_of, serving
 
 from mapper.errors import ArchiveError
@@ -25,7 +26,6 @@ from mapper.imagery.period import Period
 from mapper.imagery.probe import probed
 from mapper.imagery.scenes import SCL, Scene
 from mapper.imagery.search import search
-from mapper.imagery.signing import signed
 
 MPC_ROOT = "https://planetarycomputer.microsoft.com/api/stac/v1"
 
@@ -217,10 +217,10 @@ def test_a_scene_in_two_sequences_is_kept_once(earth_search: Path) -> None:
     assert selection.dropped[0].reason == f"is an older double of {again['id']}"
 
 
-def test_a_recorded_item_saved_to_a_file_is_signed_when_it_is_read(
-    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_recorded_item_saved_to_a_file_knows_who_signs_and_loses_its_token(
+    recorded: Path, tmp_path: Path
 ) -> None:
-    """With a token in its hrefs, which is taken off, and put on anew."""
+    """What was signed when it was saved would have expired; it is signed anew when it is read."""
     item = items_in(recorded, "test_smoke[sentinel-2-l2a]")[0]
     for asset in item["assets"].values():
         asset["href"] += "?st=1&se=2&sp=rl&sv=3&sr=c&sig=SECRET"
@@ -232,12 +232,6 @@ def test_a_recorded_item_saved_to_a_file_is_signed_when_it_is_read(
     assert not any("?" in asset.href for asset in scene.assets.values())
     assert "SECRET" not in repr(scene)
 
-    token = SASToken.model_validate({"token": "sig=NEW", "msft:expiry": "2999-01-01T00:00:00Z"})
-    monkeypatch.setattr(
-        "mapper.imagery.signing.get_token", lambda account, container, retry_total: token
-    )
-    assert signed(scene.assets["B02"].href, scene.signing).endswith("?sig=NEW")
-
 
 def test_an_error_of_the_archive_names_it_and_no_token(planetary_computer: Path) -> None:
     with (
@@ -246,3 +240,32 @@ def test_an_error_of_the_archive_names_it_and_no_token(planetary_computer: Path)
     ):
         search(archive(root), shapely.box(0, 0, 1, 1), Period.parse("2020"))
     assert "token" not in str(caught.value)
+
+
+def test_grids_of_10_and_of_20_metres_reach_as_far_as_their_tile(recorded: Path) -> None:
+    """A house states the grid of the item, of each asset, or of 20 m pixels alone."""
+    paths = (
+        "planetary_computer/sentinel-2-l2a-pc.json",
+        "earth_search/S2A_33TWL_20230815_0_L2A.json",
+        "aws_rtc/S1A_20200103_17RMJ_ASC.json",
+    )
+    for path in paths:
+        document = json.loads((recorded / path).read_text())
+        item = document[0] if isinstance(document, list) else document
+        scene = scene_of(item, archive("https://stac.example.org"), "/")
+        assert scene is not None
+        assert scene.epsg is not None
+        project = pyproj.Transformer.from_crs(4326, scene.epsg, always_xy=True).transform
+        west, south, east, north = shapely.ops.transform(project, scene.extent).bounds
+        assert east - west == pytest.approx(109_800, abs=30)
+        assert north - south == pytest.approx(109_800, abs=30)
+        assert scene.footprint.intersection(scene.extent).area >= 0.98 * scene.footprint.area
+
+
+def test_a_recorded_item_at_180_degrees_lies_where_its_box_is(recorded: Path) -> None:
+    """Its geometry has an empty ring where the part beyond 180 degrees was cut off."""
+    (item,) = items_in(recorded, "test_s1_grd")
+    assert item["geometry"]["coordinates"][0] == []
+    scene = scene_of(item, archive("https://stac.example.org"), "/")
+    assert scene is not None
+    assert scene.footprint.bounds == pytest.approx(item["bbox"])
