@@ -353,3 +353,13 @@ def test_radar_in_ground_range_is_refused_unless_asked_for() -> None:
     assert ids(asked.of(Sensor.RADAR)) == ["g"]
     assert any("slopes may pass" in note for note in asked.notes)
     assert "not calibrated and on no map" in asked.dropped[0].reason
+
+
+def test_a_selection_near_some_ground_keeps_its_verdicts() -> None:
+    here = scene("here", cloud=1)
+    beside = scene("beside", day=2, cloud=2, footprint=shapely.box(9.5, 47, 10, 48), place="32TPT")
+    cloudy = scene("cloudy", day=3, cloud=90)
+    whole = choose([here, beside, cloudy], Choice())
+    near = whole.near(shapely.box(8.2, 47.2, 8.3, 47.3))
+    assert story(near) == {n: told for n, told in story(whole).items() if n != "beside"}
+    assert [v.scene.id for v in near.dropped] == ["cloudy"]

@@ -100,35 +100,3 @@ def test_a_run_is_repeated_without_its_archive_and_leaves_no_secret(
         assert secret not in spoken
         assert secret not in table
         assert not [path for path, content in written.items() if secret.encode() in content]
-
-
-@pytest.mark.slow
-def test_an_error_of_reading_has_no_secret(
-    signed_archive: Path,
-    small_aoi: Path,
-    small_period: str,
-    micro_checkpoint: Path,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """No asset is there: the tiles fail, and the reason is told."""
-    items = json.loads(signed_archive.read_text())
-    for item in items["features"]:
-        for asset in item["assets"].values():
-            asset["href"] = asset["href"].replace(".tif", ".gone")
-    signed_archive.write_text(json.dumps(items))
-    out = tmp_path / "maps"
-    code = command_line(
-        [
-            *("run", "--aoi", str(small_aoi), "--checkpoint", str(micro_checkpoint)),
-            *("--archive", str(signed_archive), "--period", small_period, "--debug"),
-            *("--precision", "fp32", "--tile-size", "512", "--workers", "1", "--out", str(out)),
-        ]
-    )
-    assert code == 7
-    spoken = capfd.readouterr()
-    written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
-    assert b"read failed" in written or b"tile failed" in written
-    for secret in SECRETS:
-        assert secret not in spoken.out + spoken.err
-        assert secret.encode() not in written
