@@ -197,6 +197,8 @@ _KINDS: dict[str, tuple[Callable[[object], Any], str]] = {
     "allow_grd": (_truth, "true or false"),
     "radar_looks": (_looks, f'a whole number or "{ALL_LOOKS}"'),
     "cloud_dilation_px": (_whole, "a whole number of pixels"),
+    "cloud_mask": (_text, "scl or omnicloudmask"),
+    "cloud_weights": (_text, "a folder"),
     "allow_radar_only": (_truth, "true or false"),
     "tile_px": (_whole, "a multiple of 512"),
     "checkpoint": (_text, "a path"),

@@ -77,6 +77,12 @@ class _Block:
         return self.raster.is_waited_for and self.size > 0
 
 
+def unjudged(looks: Sequence[Look], region: Region, wanted: Mask) -> list[Layer]:
+    """Every look left to the general path, which asks another judge than the classifications."""
+    frame = frame_of(region, 2)
+    return [Layer(n, look.scenes, frame, wanted, None) for n, look in enumerate(looks)]
+
+
 def layers_of(
     looks: Sequence[Look], region: Region, wanted: Mask, dilation_px: int, crew: Crew
 ) -> list[Layer]:

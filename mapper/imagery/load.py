@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS, Sensor
-from mapper.imagery.clouds import DEFAULT_DILATION_PX
+from mapper.imagery.clouds import DEFAULT_DILATION_PX, CloudMask
 from mapper.imagery.composite import Composite
 from mapper.imagery.crew import crew_of
 from mapper.imagery.near import looks_over as looks_over
@@ -32,6 +32,7 @@ def read_composite(
     wanted: Sequence[Region] | None = None,
     threads: int = DEFAULT_THREADS,
     cloud_dilation_px: int = DEFAULT_DILATION_PX,
+    cloud_mask: CloudMask | None = None,
 ) -> Composite:
     """One image per sensor over a region, from all looks that show it.
 
@@ -45,6 +46,7 @@ def read_composite(
         wanted: parts of the region that will be used; ground outside them may be left unseen.
         threads: blocks unpacked at once.
         cloud_dilation_px: how far clouds and shadows are spread, in pixels of 20 m.
+        cloud_mask: judges clouds; None for the classification that comes with each scene.
 
     Raises:
         ReadError: an asset cannot be read.
@@ -55,7 +57,7 @@ def read_composite(
     optical = [look for look in near if look.sensor is Sensor.OPTICAL]
     radar = [look for look in near if look.sensor is Sensor.RADAR]
     with crew_of(threads) as crew:
-        read_optical(optical, region, parts, cloud_dilation_px, crew, composite)
+        read_optical(optical, region, parts, cloud_dilation_px, crew, composite, cloud_mask)
         read_radar(radar, region, parts, crew, composite)
     return composite
 

@@ -15,12 +15,14 @@ import numpy as np
 
 from mapper.imagery.bands import OPTICAL_BANDS, OPTICAL_NAMES
 from mapper.imagery.blocks import Part, Raw, unpack_into
+from mapper.imagery.clouds import CloudMask
 from mapper.imagery.composite import Composite
 from mapper.imagery.crew import Crew
 from mapper.imagery.direct import fetched, with_bytes
 from mapper.imagery.fetch import Ahead
 from mapper.imagery.fused import COARSE_BANDS, FINE_BANDS, Layers, median_of_layers
-from mapper.imagery.layers import Layer, layers_of
+from mapper.imagery.judged import Judged
+from mapper.imagery.layers import Layer, layers_of, unjudged
 from mapper.imagery.pieces import cells_of, pieces_of
 from mapper.imagery.placement import even, frame_of
 from mapper.imagery.resample import Digits, Mask
@@ -34,7 +36,7 @@ from mapper.imagery.schedule import (
     schedule,
     window_of,
 )
-from mapper.imagery.stacks import read_scenes
+from mapper.imagery.stacks import Classify, read_scenes
 from mapper.land.grid import Region
 
 STACK_BYTES = 256 * 2**20
@@ -58,6 +60,7 @@ def read_optical(
     dilation_px: int,
     crew: Crew,
     out: Composite,
+    mask: CloudMask | None = None,
 ) -> None:
     """Write the optical half of a composite.
 
@@ -68,18 +71,25 @@ def read_optical(
         dilation_px: how far cloud and shadow are spread, in pixels of 20 m.
         crew: who reads.
         out: blank.
+        mask: judges clouds in place of the scenes' own classifications.
 
     Raises:
         ReadError: an asset cannot be read.
     """
+    classify = None if mask is None else Judged(mask)
     for area in _areas(region, sum(len(look.scenes) for look in looks)):
         parts = [p for w in wanted if (p := w.intersection(area)) is not None]
         if not parts or not looks:
             continue
         ground = even(area)
-        layers = layers_of(looks, ground, _mask(parts, ground), dilation_px, crew)
+        inside = _mask(parts, ground)
+        if mask is None:
+            layers = layers_of(looks, ground, inside, dilation_px, crew)
+        else:
+            layers = unjudged(looks, ground, inside)
         if layers:
-            _Reading(layers, _pieces(parts, layers), area, dilation_px, crew, out).run()
+            pieces = _pieces(parts, layers)
+            _Reading(layers, pieces, area, dilation_px, crew, out, classify).run()
 
 
 class _Reading:
@@ -93,7 +103,9 @@ class _Reading:
         dilation_px: int,
         crew: Crew,
         out: Composite,
+        classify: Classify | None,
     ) -> None:
+        self._classify = classify
         self._area, self._crew, self._out = area, crew, out
         self._margin_px = 2 * dilation_px
         self._pieces = schedule(layers, regions, KEPT_BYTES)
@@ -133,7 +145,8 @@ class _Reading:
             if layer.bands is None:
                 free = layer.cut(piece.region).repeat(2, axis=0).repeat(2, axis=1)
                 pool = self._crew.decoders
-                read_scenes(layer.scenes, piece.region, pool, self._margin_px, free, next(wide))
+                more = (pool, self._margin_px, free, next(wide), self._classify)
+                read_scenes(layer.scenes, piece.region, *more)
         part = piece.region.intersection(self._area)
         assert part is not None, "pieces are cut from the area"
         corner = (part.top - piece.region.top, part.left - piece.region.left)

@@ -6,7 +6,7 @@ plain statement of the rules that the direct path follows with the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -21,6 +21,9 @@ from mapper.imagery.raster import read_raster
 from mapper.imagery.resample import Mask
 from mapper.imagery.scenes import SCL, Look, Scene
 from mapper.land.grid import Region
+
+Classify = Callable[[Scene, Region], npt.NDArray[np.uint8] | None]
+"""(y, x) classes of a scene on a region, 0 where it has no data; None where it does not reach."""
 
 
 def optical_stack(
@@ -67,6 +70,7 @@ def read_scenes(
     margin_px: int,
     free: Mask,
     out: npt.NDArray[np.uint16],
+    classify: Classify | None = None,
 ) -> None:
     """Write the clear digits of one overpass into `out`, which is 0 before and where not clear.
 
@@ -77,6 +81,7 @@ def read_scenes(
         margin_px: how far cloud is spread, in lattice pixels.
         free: (y, x) True where no earlier scene has data; afterwards, where none of these has.
         out: (band, y, x).
+        classify: gives (y, x) classes in place of the scenes' own classifications.
 
     Raises:
         ReadError: an asset cannot be read.
@@ -84,8 +89,8 @@ def read_scenes(
     for scene in scenes:
         if not free.any():
             return
-        if SCL in scene.assets:
-            claimed, clear = _classified(scene, region, margin_px)
+        if classify is not None or SCL in scene.assets:
+            claimed, clear = _classified(scene, region, margin_px, classify or _own_classes)
             _read_bands(scene, region, pool, clear & free, out)
             free &= ~claimed
         else:
@@ -104,8 +109,15 @@ def read_power(scene: Scene, region: Region) -> list[npt.NDArray[np.float32]] | 
     return power if len(power) == len(RADAR_NAMES) else None
 
 
-def _classified(scene: Scene, region: Region, margin_px: int) -> tuple[Mask, Mask]:
-    """Where a scene has data by its own classification, and where it is clear."""
+def _own_classes(scene: Scene, region: Region) -> npt.NDArray[np.uint8] | None:
+    scl = read_raster(scene, SCL, region)
+    return None if scl is None else scl.astype(np.uint8, copy=False)
+
+
+def _classified(
+    scene: Scene, region: Region, margin_px: int, classify: Classify
+) -> tuple[Mask, Mask]:
+    """Where a scene has data by its classification, and where it is clear."""
     wide = Region(
         region.zone,
         region.left - margin_px,
@@ -113,11 +125,10 @@ def _classified(scene: Scene, region: Region, margin_px: int) -> tuple[Mask, Mas
         region.width + 2 * margin_px,
         region.height + 2 * margin_px,
     )
-    scl = read_raster(scene, SCL, wide)
+    scl = classify(scene, wide)
     if scl is None:
         nowhere = np.zeros(region.shape, np.bool_)
         return nowhere, nowhere
-    scl = scl.astype(np.uint8, copy=False)
     return scl[region.slices_in(wide)] != SCL_NODATA, clear_mask(scl, margin_px)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from mapper.imagery.bands import Sensor
 from mapper.imagery.losses import Losses
+from mapper.imagery.omnicloud import NO_WEIGHTS, SCL_MASK, weights_digest
 from mapper.imagery.scenes import TITLES, Asset, Look, Scene
 from mapper.land.grid import Tile
 from mapper.maps.stac import Facts
 from mapper.production.journal import content_key
 from mapper.production.mask import PackedMask
 from mapper.production.plan import Plan, PlannedTile
+from mapper.production.recipe import Recipe
 from mapper.production.software import software
 
 TILES_FOLDER = "tiles"
@@ -49,6 +51,10 @@ class TileJob:
     """What its STAC item says of the run."""
     notes: tuple[str, ...]
     """What its STAC item says of this tile alone."""
+    cloud_mask: str = SCL_MASK
+    """Who says what is cloud."""
+    cloud_weights: str = NO_WEIGHTS
+    """Where its weights are, readable from every worker."""
 
     @property
     def name(self) -> str:
@@ -84,6 +90,7 @@ def job_of(planned: PlannedTile, plan: Plan, folder: Path, facts: Facts) -> Tile
             "area": wanted.digest,
             "looks": [[_scene_facts(scene) for scene in look.scenes] for look in planned.looks],
             "recipe": plan.recipe.pixel_facts(),
+            "cloud_weights": _weights(plan.recipe),
             "checkpoint": facts.checkpoint["digest"],
             "software": software().to_dict(),
         }
@@ -99,7 +106,14 @@ def job_of(planned: PlannedTile, plan: Plan, folder: Path, facts: Facts) -> Tile
         key=key,
         facts=facts,
         notes=tuple(_notes(planned)),
+        cloud_mask=plan.recipe.cloud_mask,
+        cloud_weights=plan.recipe.cloud_weights,
     )
+
+
+def _weights(recipe: Recipe) -> str | None:
+    """What the judge of clouds has learnt, where it is not the scenes' own classification."""
+    return None if recipe.cloud_mask == SCL_MASK else weights_digest(recipe.cloud_weights)
 
 
 def _notes(planned: PlannedTile) -> Iterator[str]:

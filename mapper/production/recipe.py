@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from mapper.errors import RequestError
 from mapper.imagery.choice import Choice
 from mapper.imagery.clouds import DEFAULT_DILATION_PX
+from mapper.imagery.omnicloud import CLOUD_MASKS, NO_WEIGHTS, SCL_MASK, cloud_mask_of
 from mapper.imagery.scenes import Period
 from mapper.land.grid import DEFAULT_TILE_PX, Grid
 
@@ -18,9 +19,10 @@ PACKAGED = "packaged"
 AUTO = "auto"
 """How a recipe leaves a decision to the program; the recipe written beside a map has the answer."""
 PRECISIONS = (AUTO, "fp32", "bf16", "fp16")
-NOT_IN_PIXELS = frozenset({"archive", "checkpoint", "crs", "tile_px"})
+NOT_IN_PIXELS = frozenset({"archive", "checkpoint", "cloud_weights", "crs", "tile_px"})
 """Settings that do not enter a tile's content key by name: scenes carry their own addresses, the
-checkpoint its digest, the tile its size; and the CRS is that of the national products only."""
+checkpoint and the weights of a cloud mask their digests, the tile its size; and the CRS is that of
+the national products only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,10 @@ class Recipe:
     """Whether radar without terrain correction (GRD) is taken, where it lies on a map at all."""
     cloud_dilation_px: int = DEFAULT_DILATION_PX
     """How far clouds and their shadows are spread, in pixels of 20 m."""
+    cloud_mask: str = SCL_MASK
+    """Who says what is cloud: scl, the classification of each scene, or omnicloudmask."""
+    cloud_weights: str = NO_WEIGHTS
+    """Folder with the weights of omnicloudmask, or "none"."""
     allow_radar_only: bool = False
     """Whether a pixel that was never seen clearly gets a class from radar alone, instead of 255."""
     tile_px: int = DEFAULT_TILE_PX
@@ -61,6 +67,11 @@ class Recipe:
         _ = self.choice  # refuses limits and counts that make no sense
         if self.cloud_dilation_px < 0:
             raise RequestError(f"cloud_dilation_px is {self.cloud_dilation_px}, wanted 0 or more")
+        if self.cloud_mask not in CLOUD_MASKS:
+            raise RequestError(
+                f'cloud_mask "{self.cloud_mask}" is unknown; give one of {", ".join(CLOUD_MASKS)}'
+            )
+        cloud_mask_of(self.cloud_mask, self.cloud_weights)  # refuses what is not installed
         if self.precision not in PRECISIONS:
             raise RequestError(
                 f'precision "{self.precision}" is unknown; give one of {", ".join(PRECISIONS)}'

@@ -14,6 +14,7 @@ from mapper.errors import LooksLostError, MapperError, OutputError
 from mapper.imagery.faults import without_secrets
 from mapper.imagery.load import read_composite
 from mapper.imagery.losses import Losses, failed_reads, read_without_losses
+from mapper.imagery.omnicloud import cloud_mask_of
 from mapper.imagery.patience import Patience, settle
 from mapper.inference.predict import Predictor
 from mapper.inference.windows import needed_region, windows_touching
@@ -41,6 +42,7 @@ def map_tile(job: TileJob, predictor: Predictor) -> TileDone:
         wanted=windows_touching(region, wanted),
         threads=job.reads,
         cloud_dilation_px=job.cloud_dilation_px,
+        cloud_mask=cloud_mask_of(job.cloud_mask, job.cloud_weights),
     )
     composite, losses = read_without_losses(job.looks, read_looks)
     key = job.key_with(losses)
