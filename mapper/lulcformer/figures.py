@@ -25,6 +25,8 @@ INK, GREY, PALE = (34, 34, 34), (120, 120, 120), (228, 228, 228)
 BLUE = (31, 94, 168)
 COLOURS: tuple[Colour, ...] = (BLUE, (214, 96, 30), (46, 134, 72), (150, 60, 150))
 """Of lines, in order; told apart by the colour-blind, too."""
+CELL = 58
+"""Side of a cell of a confusion matrix, in pixels."""
 TICKS = 5
 """About so many along an axis."""
 
@@ -113,29 +115,31 @@ def draw_confusion(matrix: Tensor, names: Sequence[str], title: str, path: Path)
         names: of the classes; those in neither truth nor answers are left out.
     """
     kept = torch.nonzero(matrix.sum(0) + matrix.sum(1)).squeeze(1).tolist()
-    cell, left, top = 58, 190, 90
-    side = cell * len(kept)
+    left, top = 190, 90
+    side = CELL * len(kept)
     sheet = Sheet(left + side + 30, top + side + 130)
     sheet.text((12, 22), title, 16)
     sheet.text((left + side / 2, 52), "mapped as, % of each true class", 13, "mm", GREY)
-    total = matrix.sum(1)
-    for row, truth in enumerate(kept):
-        y = top + row * cell
-        sheet.text((left - 8, y + cell / 2 - 8), names[truth].replace("_", " "), 13, "rm")
-        sheet.text((left - 8, y + cell / 2 + 9), f"{int(total[truth]):,} px", 10, "rm", GREY)
+    for place, code in enumerate(kept):
+        middle, name = (place + 0.5) * CELL, names[code].replace("_", " ")
+        count = int(matrix[code].sum())
+        sheet.text((left - 8, top + middle - 8), name, 13, "rm")
+        sheet.text((left - 8, top + middle + 9), f"{count:,} px", 10, "rm", GREY)
+        sheet.upright((left + middle, top + side + 8), name, ends=True)
         for column, answer in enumerate(kept):
-            share = float(matrix[truth, answer] / total[truth]) if total[truth] else 0.0
-            x = left + column * cell
-            shade = _mixed((255, 255, 255), BLUE if truth == answer else COLOURS[1], share)
-            sheet.box((x + 1, y + 1), (x + cell - 1, y + cell - 1), shade)
-            dark = share > 0.55
-            ink = (255, 255, 255) if dark else INK if share >= 0.005 else GREY
-            words = f"{100 * share:.0f}" if total[truth] else "-"
-            sheet.text((x + cell / 2, y + cell / 2), words, 13, "mm", ink)
-    for column, answer in enumerate(kept):
-        middle = left + (column + 0.5) * cell
-        sheet.upright((middle, top + side + 8), names[answer].replace("_", " "), ends=True)
+            share = float(matrix[code, answer]) / count if count else None
+            _cell(sheet, (left + column * CELL, top + place * CELL), share, code == answer)
     sheet.save(path)
+
+
+def _cell(sheet: Sheet, corner: Point, share: float | None, is_right: bool) -> None:
+    """One cell of a confusion matrix: the darker, the more; None for a class without pixels."""
+    x, y = corner
+    shade = _mixed((255, 255, 255), BLUE if is_right else COLOURS[1], share or 0.0)
+    sheet.box((x + 1, y + 1), (x + CELL - 1, y + CELL - 1), shade)
+    ink = GREY if not share or share < 0.005 else INK if share <= 0.55 else (255, 255, 255)
+    words = "-" if share is None else f"{100 * share:.0f}"
+    sheet.text((x + CELL / 2, y + CELL / 2), words, 13, "mm", ink)
 
 
 def draw_calibration(curves: Mapping[str, Sequence[Bin]], title: str, path: Path) -> None:
