@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from planetary_computer.sas import TOKEN_CACHE, get_token
+import requests
+from planetary_computer.sas import TOKEN_CACHE, SASToken
+from planetary_computer.settings import Settings
 
 _BLOB_HOST = ".blob.core.windows.net"
-_TOKEN_RETRIES = 4
-"""The library's own ten, with their doubled waits, would hold a run for seven minutes."""
+_TOKEN_S = (10.0, 20.0)
+"""To connect to the token service, and for it to answer. The library's own question has no end."""
+_FRESH_S = 60.0
+"""A token that expires sooner is replaced, as the library has it."""
 _asking = threading.Lock()
 
 
 def signed(href: str, signing: str | None) -> str:
     """The address to read an asset at.
 
-    Tokens are kept by the library and asked for again shortly before they expire, so a run may
-    last longer than any of them.
+    Tokens are kept and asked for again shortly before they expire, so a run may last longer than
+    any of them. A token service that fails is asked once: patience is the caller's.
 
     Args:
         href: as the archive's item has it.
@@ -70,12 +74,42 @@ def _by_planetary_computer(href: str) -> str:
     if not host.endswith(_BLOB_HOST) or parts.query:
         return href
     account, container = _container(href)
+    since = time.monotonic()
     with _asking:  # many readers start at once, and one token does for all of them
+        failed_at, failure = _failures.get(f"{account}/{container}", (0.0, None))
+        if failure is not None and failed_at > since:  # and so does one failure
+            raise failure
         try:
-            token = get_token(account, container, retry_total=_TOKEN_RETRIES)
-        except ValueError as problem:
-            raise OSError(f"the token service for {account} answers no token") from problem
+            token = _token(account, container)
+        except (ValueError, TypeError, OSError) as problem:
+            failure = _as_failure(problem, account)
+            _failures[f"{account}/{container}"] = time.monotonic(), failure
+            raise failure from None
     return str(token.sign(href).href)
+
+
+_failures: dict[str, tuple[float, OSError]] = {}
+"""The last question for a token of each container that failed, and when, by `time.monotonic`."""
+
+
+def _as_failure(problem: Exception, account: str) -> OSError:
+    """A failure of the outside world, also where the answer made no sense."""
+    if isinstance(problem, OSError) and not isinstance(problem, ValueError):
+        return problem
+    return OSError(f"the token service for {account} answers no token")
+
+
+def _token(account: str, container: str) -> SASToken:
+    settings = Settings.get()
+    url = f"{settings.sas_url}/{account}/{container}"
+    token = TOKEN_CACHE.get(url)
+    if token is None or token.ttl() < _FRESH_S:
+        key = settings.subscription_key
+        headers = {"Ocp-Apim-Subscription-Key": key} if key else None
+        with requests.get(url, headers=headers, timeout=_TOKEN_S) as answer:
+            answer.raise_for_status()
+            token = TOKEN_CACHE[url] = SASToken(**answer.json())
+    return token
 
 
 _SIGNERS: dict[str, Callable[[str], str]] = {"planetary-computer": _by_planetary_computer}

@@ -22,6 +22,7 @@ import torch
 from distributed import Client, LocalCluster, WorkerPlugin, get_worker
 
 from mapper.errors import CheckpointError, MapperError, RequestError
+from mapper.imagery.warm import warm_up
 from mapper.inference.predict import Predictor
 from mapper.lulcformer import checkpoint
 from mapper.production.recipe import Resources
@@ -95,6 +96,7 @@ class NetworkPlugin(WorkerPlugin):
             # Ctrl-C reaches the whole process group; the driver alone answers it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         still_profiler(worker)
+        warm_up()  # its disk may be another one than the driver's
         self.predictor = self.network.load()
 
 

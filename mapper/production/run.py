@@ -12,6 +12,7 @@ from pathlib import Path
 from mapper.errors import DegradedError, IncompleteError, OutputError
 from mapper.imagery.losses import FailedRead
 from mapper.imagery.scene_list import SCENES_NAME, write_scene_list
+from mapper.imagery.warm import warm_up
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.cog import reason
 from mapper.maps.patchwork import FinishedTile
@@ -231,6 +232,8 @@ def _mapped(
         str(checkpoint_path(recipe)), network.digest, recipe.device, recipe.precision, team.threads
     )
     left = {job.name for job in jobs}
+    if resources.scheduler is None:
+        warm_up()  # here, so that the workers do not all compile the same at once
     with connect(resources, team.workers, team.tiles_per_worker) as client:
         equip(client, there, own_process=resources.scheduler is None)
         work = partial(

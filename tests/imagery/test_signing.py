@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import planetary_computer.sas
@@ -11,6 +15,7 @@ import pytest
 from planetary_computer.settings import Settings
 
 from mapper.imagery.archives import KNOWN
+from mapper.imagery.faults import Fault, finding_of
 from mapper.imagery.signing import renew, signed
 
 HREF = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/32/T/B02.tif"
@@ -62,12 +67,39 @@ def test_a_refused_token_is_replaced_once_for_all_who_were_refused(tokens: Path)
     assert signed(HREF, HOUSE) == f"{HREF}?sig=three"
 
 
-@pytest.mark.parametrize("answer", ["<html>", "{}", None])
+@pytest.mark.parametrize("answer", ["<html>", "{}", "[]", "1", None])
 def test_no_token_is_a_failure_of_reading(tokens: Path, answer: str | None) -> None:
     if answer is not None:
         tokens.write_text(answer)
     with pytest.raises(OSError):
         signed(HREF, HOUSE)
+
+
+def test_readers_who_wait_for_a_token_share_its_failure(
+    tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            time.sleep(0.3)
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PC_SDK_SAS_URL", f"http://127.0.0.1:{server.server_port}")
+        Settings.get.cache_clear()
+        with ThreadPoolExecutor(8) as pool:
+            waiting = [pool.submit(signed, HREF, HOUSE) for _ in range(8)]
+            failures = [future.exception() for future in waiting]
+        server.shutdown()
+    assert all(isinstance(failure, OSError) for failure in failures)
+    assert {finding_of(f, HREF).fault for f in failures if f} == {Fault.BUSY}
+    assert len(asked) < 8
 
 
 @pytest.mark.parametrize("href", ["/a/B02.tif", "https://x.org/B02.tif", f"{HREF}?sig=own"])
