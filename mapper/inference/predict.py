@@ -33,8 +33,9 @@ from mapper.imagery.bands import (
     radar_valid,
 )
 from mapper.imagery.composite import Composite
+from mapper.inference.pixelwise import most_likely, weigh
 from mapper.inference.precision import resolve_device, resolve_precision
-from mapper.inference.windows import WINDOW_PX, blend, weights, windows_touching
+from mapper.inference.windows import WINDOW_PX, blend, taper, windows_touching
 from mapper.land.grid import Region
 from mapper.land.legend import CLASS_NAMES, NODATA
 from mapper.lulcformer.checkpoint import Checkpoint, model_of, require
@@ -99,8 +100,7 @@ class Predictor:
         self._normalisation = {
             band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()
         }
-        self._temperature = checkpoint.temperature
-        self._weights = torch.from_numpy(weights()).to(self.device)
+        self._inverse_temperature = np.float32(1 / checkpoint.temperature)
         _use_one_torch_thread()
         self._pool = ThreadPoolExecutor(self._threads, "window", _use_one_torch_thread)
 
@@ -146,7 +146,8 @@ class Predictor:
         """
         region = composite.region
         seen = _seen(composite, region, allow_radar_only=True)
-        code, percent = _most_likely(self._probabilities(composite, [region])[0])
+        flat = np.ones(WINDOW_PX, np.float32)
+        code, percent = _most_likely(self._weighted(composite, [region], flat)[0])
         land_cover, confidence = (np.where(seen, x, NODATA) for x in (code, percent))
         return Prediction(region, land_cover, confidence, 1)
 
@@ -158,11 +159,14 @@ class Predictor:
         self, composite: Composite, windows: list[Region]
     ) -> Iterator[tuple[Region, Tensor]]:
         """Windows in their order with weighted probabilities; a few batches are in flight."""
+        edges = taper()
         in_flight: deque[tuple[list[Region], Future[Tensor]]] = deque()
         try:
             for first in range(0, len(windows), self._batch):
                 batch = windows[first : first + self._batch]
-                in_flight.append((batch, self._pool.submit(self._answer, composite, batch)))
+                in_flight.append(
+                    (batch, self._pool.submit(self._weighted, composite, batch, edges))
+                )
                 if len(in_flight) > self._threads:
                     yield from _pairs(*in_flight.popleft())
             while in_flight:
@@ -171,23 +175,21 @@ class Predictor:
             for _, future in in_flight:
                 future.cancel()
 
-    def _answer(self, composite: Composite, windows: list[Region]) -> Tensor:
-        """(window, class, y, x) float32 probabilities times the taper, on the device."""
-        with torch.inference_mode():
-            answer = self._probabilities(composite, windows)
-            answer *= self._weights
-            return answer
-
-    def _probabilities(self, composite: Composite, windows: list[Region]) -> Tensor:
-        """(window, class, y, x) float32, calibrated by the checkpoint's temperature."""
+    def _weighted(
+        self, composite: Composite, windows: list[Region], edges: npt.NDArray[np.float32]
+    ) -> Tensor:
+        """(window, class, y, x) float32 calibrated probabilities, times `edges` on each axis."""
         inputs = self._batch_of([self._input(composite, window) for window in windows])
         with torch.inference_mode():
-            logits: Tensor = self._network(*inputs)[: len(windows)]
+            logits: Tensor = self._network(*inputs)[: len(windows)].contiguous()
             _require_numbers(logits, windows, self.precision.value)
-            logits = logits.contiguous()
-            if self._temperature != 1:
-                logits *= 1 / self._temperature
-            return torch.softmax(logits, dim=1)
+            if self.device.type == "cpu":
+                for answer in logits.numpy():
+                    weigh(answer, self._inverse_temperature, edges)
+                return logits
+            along = torch.from_numpy(edges).to(self.device)
+            answers = torch.softmax(logits * float(self._inverse_temperature), dim=1)
+            return answers.mul_(along[:, None] * along)
 
     def _input(self, composite: Composite, window: Region) -> NetworkInput:
         """A window's pixels, normalised."""
@@ -241,6 +243,9 @@ def _most_likely(
     sums: Tensor,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """(y, x) code and percent of the most likely class; the lower code where two are equal."""
+    if sums.device.type == "cpu":
+        answer: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] = most_likely(sums.numpy())
+        return answer
     best, code = sums.max(dim=0)
     percent = (best * PERCENT).round_().clamp_(0, PERCENT)
     return code.to(torch.uint8).cpu().numpy(), percent.to(torch.uint8).cpu().numpy()
