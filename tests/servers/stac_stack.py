@@ -16,6 +16,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -299,6 +300,7 @@ def _wait_for_url(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers end with us either way
     with stac_stack(Path(sys.argv[1]).resolve(), find_programs()) as servers:
         print(f"STAC API    {servers.api}")
         print(f"faults      {servers.folder / 'faults.json'}")
