@@ -27,8 +27,8 @@ from mapper.imagery.signing import signed
 
 IN_FLIGHT = 32
 """Requests under way at once; with 30 ms to the first byte fewer leave a core waiting."""
-LOOK_AHEAD_BYTES = 64 * 2**20
-"""Packed bytes that may wait to be unpacked."""
+LOOK_AHEAD_BYTES = 20 * 2**20
+"""Packed bytes that may be under way or wait to be unpacked: room for 32 requests of two blocks."""
 _PLAIN_PATH = re.compile(r"/?[\w\-.=+:,@ ]+(/[\w\-.=+:,@ ]+)*", re.ASCII)
 """Paths that reach the server as they are; obstore rewrites others, and GDAL reads them."""
 
