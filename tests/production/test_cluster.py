@@ -42,11 +42,13 @@ def test_a_worker_loads_the_network_once_and_again_after_a_crash(micro_checkpoin
 
 def test_no_worker_is_sampled_by_a_profiler_that_may_lock_it_up(micro_checkpoint: Path) -> None:
     wanted = network(micro_checkpoint)
-    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
-        with Client(cluster) as client:
-            assert client.submit(has_profiler, pure=False).result()
-            equip(client, wanted, own_process=False)
-            assert not client.submit(has_profiler, pure=False).result()
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        assert client.submit(has_profiler, pure=False).result()
+        equip(client, wanted, own_process=False)
+        assert not client.submit(has_profiler, pure=False).result()
 
 
 def has_profiler() -> bool:
