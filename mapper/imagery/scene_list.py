@@ -7,6 +7,7 @@ Any GeoParquet reader opens it, QGIS too: a row per scene, its footprint as the 
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 from collections.abc import Mapping
@@ -94,7 +95,7 @@ class SceneList:
 
 
 def write_scene_list(path: Path, scenes: SceneList) -> None:
-    """Write a list, whole or not at all; equal lists make equal files.
+    """Write a list, whole or not at all; equal lists make equal files, which are left untouched.
 
     Raises:
         OutputError: it cannot be written.
@@ -112,7 +113,10 @@ def write_scene_list(path: Path, scenes: SceneList) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         pq.write_table(table, unfinished, compression="zstd")
-        unfinished.replace(path)
+        if path.exists() and filecmp.cmp(unfinished, path, shallow=False):
+            unfinished.unlink()
+        else:
+            unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise OutputError(
