@@ -97,6 +97,14 @@ def layout_of(read: Callable[[int, int], bytes]) -> Layout:
         OtherLayoutError: it is no TIFF, or one that has to be left to GDAL.
     """
     tags = _Tags(read)
+    try:
+        return _layout_in(tags)
+    except (ArithmeticError, AttributeError, TypeError, ValueError, struct.error):
+        # In a spoilt directory any tag may be of any type and length: GDAL says what it sees.
+        raise OtherLayoutError("its directory makes no sense") from None
+
+
+def _layout_in(tags: _Tags) -> Layout:
     dtype = _dtype(tags)
     _refuse_the_unusual(tags, dtype)
     width, height = tags.number(_WIDTH), tags.number(_HEIGHT)
