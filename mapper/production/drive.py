@@ -127,7 +127,12 @@ class _Flight(Generic[J, R]):
             raise ClusterGoneError("the scheduler dropped the tasks") from error
         if self.client.status != "running":
             raise ClusterGoneError(f"the scheduler is gone (client {self.client.status})")
-        return [(self.running.pop(future), self.outcome(future)) for future in done]
+        ended = []
+        for future in done:
+            # An answer that died with its worker before it was fetched is worked out again.
+            if future.status != "lost":
+                ended.append((self.running.pop(future), self.outcome(future)))
+        return ended
 
     def outcome(self, future: Future[Any]) -> R | Lost:
         if future.status not in ("finished", "error"):

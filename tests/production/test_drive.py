@@ -7,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, wait
 
 from mapper.production.cluster import SETTINGS
-from mapper.production.drive import IN_FLIGHT_PER_SLOT, ClusterGoneError, Lost, drive
+from mapper.production.drive import IN_FLIGHT_PER_SLOT, ClusterGoneError, Lost, _Flight, drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,19 @@ def test_a_job_that_kills_its_worker_takes_no_other_with_it(client: Client, tmp_
     assert "died" in poison.reason
     assert results == {name: name.upper() for name in results}
     assert len(results) == 7
+
+
+def test_an_answer_that_dies_with_its_worker_is_worked_out_again(client: Client) -> None:
+    flight = _Flight(client, run)
+    assert flight.fill(iter([Errand("first"), Errand("second")]))
+    wait(list(flight.running))
+    holders = {address for found in client.who_has().values() for address in found}
+    with suppress(OSError):
+        client.run(os._exit, 1, workers=list(holders), nanny=False)
+    answers: list[object] = []
+    while flight.running:
+        answers += [result for _, result in flight.finished()]
+    assert sorted(answers) == ["FIRST", "SECOND"]
 
 
 def started(*command: str) -> subprocess.Popen[bytes]:
