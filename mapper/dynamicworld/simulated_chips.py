@@ -21,7 +21,6 @@ from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
-from mapper.simulated.landscape import grown
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
 from mapper.simulated.painting import MARGIN_PX, Surface, surface
 from mapper.simulated.sky import OVERPASS_HOUR, sky_of, sun
@@ -116,7 +115,7 @@ def chip_at(spot: Spot, seed: int, looks: tuple[int, int], places: Places) -> Ch
         looks: optical and radar overpasses.
     """
     region = spot.region
-    painted = surface(grown(region, _FRAME_PX), places)
+    painted = surface(region.widened(_FRAME_PX), places)
     random = np.random.default_rng(seed)
     optical = _optical(painted, region, spot, random, looks[0])
     radar = _radar(painted, region, spot, random, looks[1])

@@ -19,9 +19,10 @@ from mapper.imagery.crew import Crew
 from mapper.imagery.faults import BadBytesError
 from mapper.imagery.fetch import Bytes, is_fetchable, is_waited_for, read_range
 from mapper.imagery.patience import Attempt, patiently
-from mapper.imagery.placement import Frame, Placement, placement
+from mapper.imagery.placement import Placement, placement
 from mapper.imagery.scenes import Scene
 from mapper.imagery.tiff import Layout, OtherLayoutError, layout_of
+from mapper.land.frame import Frame
 from mapper.land.grid import Zone
 
 T = TypeVar("T")

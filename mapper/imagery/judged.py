@@ -56,14 +56,7 @@ class Judged:
         return self._known[key]
 
     def _judge(self, scene: Scene, block: Region) -> Classes:
-        margin = self._mask.margin_px
-        wide = Region(
-            block.zone,
-            block.left - margin,
-            block.top - margin,
-            block.width + 2 * margin,
-            block.height + 2 * margin,
-        )
+        wide = block.widened(self._mask.margin_px)
         pixels = np.zeros((len(self._mask.bands), *wide.shape), np.uint16)
         for name, out in zip(self._mask.bands, pixels, strict=True):
             raw, asset = read_raster(scene, name, wide), scene.assets[name]

@@ -18,9 +18,10 @@ from mapper.imagery.crew import Crew
 from mapper.imagery.direct import Direct, block_of, fetched, opened
 from mapper.imagery.fetch import Ahead
 from mapper.imagery.fused import COARSE_BANDS
-from mapper.imagery.placement import Frame, frame_of
+from mapper.imagery.placement import frame_of
 from mapper.imagery.resample import Mask
 from mapper.imagery.scenes import SCL, Look, Scene
+from mapper.land.frame import Frame
 from mapper.land.grid import Region
 
 Classes = npt.NDArray[np.uint8]
@@ -51,10 +52,7 @@ class Layer:
 
         Of 20 m pixels their neighbours count, too: doubling looks one pixel beyond.
         """
-        if factor == 2:
-            wide = part.widened(1)
-        else:
-            wide = Frame(part.left // 2, part.top // 2, -(-part.right // 2), -(-part.bottom // 2))
+        wide = part.widened(1) if factor == 2 else frame_of(part, 2)
         inside = wide.intersection(self.frame)
         return inside is not None and bool(self.take[inside.slices_in(self.frame)].any())
 

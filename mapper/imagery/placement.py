@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from affine import Affine
 
+from mapper.land.frame import Frame
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region
 
 _TOUCH_PX = 1e-4
@@ -40,53 +41,8 @@ def placement(transform: Affine) -> Placement | None:
     return Placement(round(corner[0]), round(corner[1]), factor)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A rectangle of pixels of 10 m or of 20 m, counted from the origin of the zone's lattice."""
-
-    left: int
-    """First column."""
-    top: int
-    """First row."""
-    right: int
-    """Column after the last."""
-    bottom: int
-    """Row after the last."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(y, x), in pixels."""
-        return (self.bottom - self.top, self.right - self.left)
-
-    def intersection(self, other: Frame) -> Frame | None:
-        """The pixels in both, or None."""
-        left, top = max(self.left, other.left), max(self.top, other.top)
-        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
-        return Frame(left, top, right, bottom) if left < right and top < bottom else None
-
-    def holds(self, other: Frame) -> bool:
-        """Whether every pixel of another frame is in this one."""
-        return self.intersection(other) == other
-
-    def slices_in(self, outer: Frame) -> tuple[slice, slice]:
-        """(y, x) slices that cut this frame out of an array over `outer`."""
-        return (
-            slice(self.top - outer.top, self.bottom - outer.top),
-            slice(self.left - outer.left, self.right - outer.left),
-        )
-
-    def widened(self, margin_px: int) -> Frame:
-        """With so many more pixels on every side."""
-        return Frame(
-            self.left - margin_px,
-            self.top - margin_px,
-            self.right + margin_px,
-            self.bottom + margin_px,
-        )
-
-
-def frame_of(region: Region, factor: int) -> Frame:
-    """The pixels of `factor` lattice pixels that cover a region."""
+def frame_of(region: Region | Frame, factor: int) -> Frame:
+    """The pixels of `factor` lattice pixels that cover a region, or a frame of lattice pixels."""
     return Frame(
         region.left // factor,
         region.top // factor,

@@ -20,10 +20,11 @@ from mapper.imagery.crew import Crew
 from mapper.imagery.direct import Direct, block_of, fetched, opened
 from mapper.imagery.fetch import Ahead
 from mapper.imagery.pieces import pieces_of
-from mapper.imagery.placement import Frame, frame_of
+from mapper.imagery.placement import frame_of
 from mapper.imagery.resample import Mask
 from mapper.imagery.scenes import Look, Scene
 from mapper.imagery.stacks import read_power
+from mapper.land.frame import Frame
 from mapper.land.grid import Region
 
 PIECE_PX = 1024

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.imagery.direct import Direct
 from mapper.imagery.layers import Layer
-from mapper.imagery.placement import Frame, frame_of
+from mapper.imagery.placement import frame_of
+from mapper.land.frame import Frame
 from mapper.land.grid import Region
 
 KEPT_BYTES = 128 * 2**20

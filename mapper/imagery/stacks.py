@@ -118,13 +118,7 @@ def _classified(
     scene: Scene, region: Region, margin_px: int, classify: Classify
 ) -> tuple[Mask, Mask]:
     """Where a scene has data by its classification, and where it is clear."""
-    wide = Region(
-        region.zone,
-        region.left - margin_px,
-        region.top - margin_px,
-        region.width + 2 * margin_px,
-        region.height + 2 * margin_px,
-    )
+    wide = region.widened(margin_px)
     scl = classify(scene, wide)
     if scl is None:
         nowhere = np.zeros(region.shape, np.bool_)

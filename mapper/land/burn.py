@@ -20,6 +20,8 @@ import shapely
 from affine import Affine
 from shapely.geometry.base import BaseGeometry
 
+from mapper.land.frame import Frame
+
 SQUARE_PX = 512
 """Side of the squares, counted from the zone's origin."""
 MAX_EDGE_PX = 256
@@ -49,21 +51,6 @@ class Rings:
         return self.points[self.starts[index] : self.starts[index + 1]]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A rectangle of pixels: first column and row, and those after the last."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(y, x), in pixels."""
-        return (self.bottom - self.top, self.right - self.left)
-
-
 def rings_of(shape: BaseGeometry) -> Rings:
     """The rings of polygons in (column, row)."""
     rings = shapely.get_rings(shapely.get_parts(shape))
@@ -84,14 +71,8 @@ def burn(rings: Rings, frame: Frame) -> Mask:
     near = _near(rings, wide)
     out = np.zeros(wide.shape, np.bool_)
     for square, is_inside in _squares(near, wide, SQUARE_PX):
-        at = (
-            slice(square.top - wide.top, square.bottom - wide.top),
-            slice(square.left - wide.left, square.right - wide.left),
-        )
-        out[at] = _burn_square(near, square) if is_inside is None else is_inside
-    top, left = frame.top - wide.top, frame.left - wide.left
-    height, width = frame.shape
-    return out[top : top + height, left : left + width]
+        out[square.slices_in(wide)] = _burn_square(near, square) if is_inside is None else is_inside
+    return out[frame.slices_in(wide)]
 
 
 def has_pixel(rings: Rings, frame: Frame) -> bool:

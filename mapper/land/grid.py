@@ -25,7 +25,8 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import RequestError
-from mapper.land.burn import MAX_EDGE_PX, Frame, burn, longest_edge, rings_of, squares_inside
+from mapper.land.burn import MAX_EDGE_PX, burn, longest_edge, rings_of, squares_inside
+from mapper.land.frame import Frame
 from mapper.land.zones import NORTH_LIMIT_DEG as NORTH_LIMIT_DEG
 from mapper.land.zones import SOUTH_LIMIT_DEG as SOUTH_LIMIT_DEG
 from mapper.land.zones import Zone as Zone
@@ -100,6 +101,16 @@ class Region:
         return (
             slice(self.top - outer.top, self.bottom - outer.top),
             slice(self.left - outer.left, self.right - outer.left),
+        )
+
+    def widened(self, margin_px: int) -> Region:
+        """With so many more pixels on every side."""
+        return Region(
+            self.zone,
+            self.left - margin_px,
+            self.top - margin_px,
+            self.width + 2 * margin_px,
+            self.height + 2 * margin_px,
         )
 
 

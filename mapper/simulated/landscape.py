@@ -61,20 +61,9 @@ class Landscape:
         return self.ground.region
 
 
-def grown(region: Region, margin_px: int) -> Region:
-    """The region with a margin on every side."""
-    return Region(
-        region.zone,
-        region.left - margin_px,
-        region.top - margin_px,
-        region.width + 2 * margin_px,
-        region.height + 2 * margin_px,
-    )
-
-
 def landscape(region: Region) -> Landscape:
     """The simulated ground of a region, about 1.5 microseconds per pixel."""
-    wide = ground(grown(region, _MARGIN_PX))
+    wide = ground(region.widened(_MARGIN_PX))
     relief = terrain(wide)
     truth, unit, province, lines = _cover(
         wide.x,

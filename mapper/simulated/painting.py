@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mapper.land.grid import Region
 from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
 from mapper.simulated.ground import DRIFT
-from mapper.simulated.landscape import Landscape, belt_latitude, grown, landscape
+from mapper.simulated.landscape import Landscape, belt_latitude, landscape
 from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix
 from mapper.simulated.spectra import RANK, Places, Spectra, components_of, palette, spectra
 
@@ -71,7 +71,7 @@ def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
     """
     if region.left % 2 or region.top % 2 or region.width % 2 or region.height % 2:
         raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
-    wide = landscape(grown(region, MARGIN_PX))
+    wide = landscape(region.widened(MARGIN_PX))
     mixture = spectra(places)
     at = wide.ground
     shown = _shown(wide.truth, wide.unit, at.x, at.y, at.z)
