@@ -1,46 +1,61 @@
 r"""What LULC-Former is worth: peers trained by the same course on the same chips, side by side.
 
-    mapper train --simulated 1200 --held-out 60 --chip-size 256 --steps 1 --variant micro \
+    pip install -e '.[test,peers]'
+    mapper train --simulated 200 --held-out 40 --chip-size 256 --steps 1 --variant micro \
         --out chips.safetensors
     python tests/bench/bench_peers.py --train chips.chips/training --on "chips.chips/held out" \
-        --steps 800 --batch 4 --json peers.json
+        --steps 350 --batch 4 --json peers.json
+    python tests/bench/bench_peers.py --train chips.chips/training --on "chips.chips/held out" \
+        --steps 0 --checkpoint tiny.safetensors
 
-The peers: a U-Net and a SegFormer of segmentation-models-pytorch, from scratch, which are given
-both sensors as twelve channels (zeros where a sensor sees nothing), and a gradient-boosted tree of
-scikit-learn on single pixels. All see the same chips in the same order with the same augmentation,
-loss, optimiser and moving average; the tree sees pixels of the same chips, some of them without a
-sensor. Scores are on the held-out chips, with both sensors and with each taken away.
+The peers are a U-Net of MONAI (its BasicUNet as it comes, with batch norm, which unlike its
+instance norm keeps how bright a place is) and the SegFormer-B0 of transformers, from scratch. They
+are given both sensors as twelve channels, zeros where a sensor sees nothing. All networks see the
+same chips in the same order with the same augmentation, loss, optimiser and moving average.
 
-The U-Net and the SegFormer need `pip install segmentation-models-pytorch`; without it they are left
-out, and it is said.
+The single-pixel tree is gradient boosting of scikit-learn, on pixels of the same chips with the
+same class weights. It is three trees, each trained on what it is shown: both sensors, optical
+alone, radar alone, so that none spends itself on sensors that are missing.
+
+A checkpoint is scored as it is, by its own normalisation. All scores are on the held-out chips.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor, nn
 
-from mapper.dynamicworld.lesson import Lesson, lesson_of, weights_of_classes
+from mapper.dynamicworld.lesson import Lesson, chips_for, lesson_of, weights_of_classes
+from mapper.dynamicworld.recipe import TrainingRecipe
+from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS
 from mapper.land.legend import CLASS_COUNT
-from mapper.lulcformer.augment import Augmentation
-from mapper.lulcformer.chips import UNLABELLED, Batch
+from mapper.lulcformer.checkpoint import load, model_of
+from mapper.lulcformer.chips import UNLABELLED, Batch, Chips
 from mapper.lulcformer.model import VARIANTS, LulcFormer, Variant
 from mapper.lulcformer.report import MEASURES
-from mapper.lulcformer.scores import ALL_SEEN, Seen, confusion, only
-from mapper.lulcformer.training import Stepped, TrainingSettings, train
+from mapper.lulcformer.scores import ALL_SEEN, Seen, confusion, only, score
+from mapper.lulcformer.training import PRECISIONS, Stepped, TrainingSettings, train
 
 TREE_PIXELS_PER_CHIP = 400
-CHANNELS = 12
+CHANNELS = len(OPTICAL_BANDS) + len(RADAR_BANDS)
+SHOWN: dict[Seen, slice] = {
+    "both": slice(None),
+    "optical": slice(0, len(OPTICAL_BANDS)),
+    "radar": slice(len(OPTICAL_BANDS), None),
+}
+"""The channels that are left when a sensor is taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +64,10 @@ class Figures:
 
     name: str
     parameters: int | None
-    """None for the tree."""
-    cpu_s: float
-    """CPU seconds of training and validation."""
-    scores: dict[str, dict[str, float]]
+    """None for the trees."""
+    cpu_s: float | None
+    """CPU seconds of training and scoring; None for what was trained elsewhere."""
+    scores: Mapping[Seen, dict[str, float]]
     """By what is shown, by measure."""
 
 
@@ -81,15 +96,25 @@ class Peer(LulcFormer):
 
 def networks(variant: str) -> dict[str, Callable[[Variant], LulcFormer]]:
     """By name, what makes each network; random weights are drawn when it is called."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # transformers would look for newer files of its own
     found: dict[str, Callable[[Variant], LulcFormer]] = {f"LULC-Former {variant}": LulcFormer}
     try:
-        import segmentation_models_pytorch as smp
+        from monai.networks.nets import BasicUNet
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation
     except ImportError as error:
-        print(f"no U-Net and no SegFormer: {error}; pip install segmentation-models-pytorch")
+        print(f"no U-Net and no SegFormer: {error}; pip install -e '.[peers]'")
         return found
-    shape = {"encoder_weights": None, "in_channels": CHANNELS, "classes": CLASS_COUNT}
-    found["U-Net, ResNet-18"] = lambda v: Peer(v, smp.Unet("resnet18", **shape))
-    found["SegFormer, MiT-B0"] = lambda v: Peer(v, smp.Segformer("mit_b0", **shape))
+
+    class Segformer(SegformerForSemanticSegmentation):
+        """Logits of every pixel; its own are of every fourth."""
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            logits: Tensor = super().forward(pixels).logits
+            return F.interpolate(logits, pixels.shape[-2:], mode="bilinear", align_corners=False)
+
+    b0 = SegformerConfig(num_channels=CHANNELS, num_labels=CLASS_COUNT)
+    found["U-Net (MONAI)"] = lambda v: Peer(v, BasicUNet(2, CHANNELS, CLASS_COUNT, norm="batch"))
+    found["SegFormer-B0 (transformers)"] = lambda v: Peer(v, Segformer(b0))
     return found
 
 
@@ -113,57 +138,72 @@ def measured(matrix: Tensor) -> dict[str, float]:
     return {name: measure(matrix) for name, measure in MEASURES.items()}
 
 
-def tree(lesson: Lesson, settings: TrainingSettings) -> Figures:
+def known(path: Path, on: Path, settings: TrainingSettings) -> Figures:
+    """A trained checkpoint on the held-out chips, which it must not have learned from."""
+    checkpoint = load(path)
+    model = model_of(checkpoint).to(settings.device)
+    chips, precision = chips_for(checkpoint, on), PRECISIONS[settings.precision]
+    scores = {s: measured(score(model, chips, seen=s, precision=precision)) for s in ALL_SEEN}
+    parameters = sum(p.numel() for p in model.parameters())
+    return Figures(f"{path.name}, as it is", parameters, None, scores)
+
+
+def trees(lesson: Lesson, settings: TrainingSettings) -> Figures:
     """Gradient boosting on single pixels: what context and a network add to."""
     started = time.process_time()
-    random = np.random.default_rng(settings.seed)
-    pixels, labels = zip(
-        *(
-            sample(lesson.training.take(torch.tensor([place])), random)
-            for place in range(len(lesson.training))
-        ),
-        strict=True,
-    )
-    features, truth = np.concatenate(pixels), np.concatenate(labels)
-    how = settings.augmentation
-    lost = random.random(len(features))
-    features[lost < how.radar_dropout, -2:] = np.nan
-    features[lost > 1 - how.optical_dropout, :-2] = np.nan
     assert settings.class_weights is not None
-    model = HistGradientBoostingClassifier(max_iter=200, random_state=settings.seed)
-    model.fit(features, truth, sample_weight=np.array(settings.class_weights)[truth])
-    scores = {seen: measured(tried(model, lesson, seen)) for seen in ALL_SEEN}
-    return Figures("single-pixel tree", None, time.process_time() - started, scores)
+    weights = np.array(settings.class_weights)
+    sampled = samples(lesson.training, np.random.default_rng(settings.seed))
+    scores = {}
+    for seen, (features, truth) in sampled.items():
+        model = HistGradientBoostingClassifier(max_iter=200, random_state=settings.seed)
+        model.fit(features, truth, sample_weight=weights[truth])
+        scores[seen] = measured(tried(model, lesson.validation, seen))
+    return Figures("single-pixel trees", None, time.process_time() - started, scores)
 
 
-def values(batch: Batch) -> np.ndarray[Any, Any]:
-    """(pixel, 12) float32, NaN where a sensor saw nothing."""
-    optical = batch.optical.masked_fill(~batch.optical_valid, torch.nan)
-    radar = batch.radar.masked_fill(~batch.radar_valid, torch.nan)
-    stacked = torch.cat([optical, radar], dim=1).permute(0, 2, 3, 1)
-    return stacked.reshape(-1, CHANNELS).numpy()
+Pixels = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+"""(pixel, channel) float32 features, NaN where a sensor saw nothing, and (pixel,) classes."""
 
 
-def sample(
-    batch: Batch, random: np.random.Generator
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Some labelled pixels of a chip, and their classes."""
-    label = batch.label.flatten().numpy()
-    places = np.flatnonzero(label != UNLABELLED)
-    places = random.choice(places, min(TREE_PIXELS_PER_CHIP, len(places)), replace=False)
-    return values(batch)[places], label[places]
+def samples(chips: Chips, random: np.random.Generator) -> dict[Seen, Pixels]:
+    """By what is shown, some labelled pixels of every chip; the same number of each."""
+    parts: dict[Seen, list[Pixels]] = {seen: [] for seen in ALL_SEEN}
+    for place in range(len(chips)):
+        batch = chips.take(torch.tensor([place]))
+        for seen, found in parts.items():
+            found.append(sample(batch, seen, random))
+    return {
+        seen: (np.concatenate([f for f, _ in found]), np.concatenate([t for _, t in found]))
+        for seen, found in parts.items()
+    }
 
 
-def tried(model: HistGradientBoostingClassifier, lesson: Lesson, seen: Seen) -> Tensor:
-    """The tree's confusion matrix on all labelled held-out pixels that a shown sensor sees."""
+def sample(batch: Batch, seen: Seen, random: np.random.Generator) -> Pixels:
+    """Some labelled pixels of a chip."""
+    features, label = pixels_of(batch, seen)
+    places = random.choice(len(label), min(TREE_PIXELS_PER_CHIP, len(label)), replace=False)
+    return features[places], label[places]
+
+
+def pixels_of(batch: Batch, seen: Seen) -> Pixels:
+    """All labelled pixels of a batch that a shown sensor sees."""
+    shown = only(batch, seen)
+    optical = shown.optical.masked_fill(~shown.optical_valid, torch.nan)
+    radar = shown.radar.masked_fill(~shown.radar_valid, torch.nan)
+    channels = torch.cat([optical, radar], dim=1)[:, SHOWN[seen]].permute(0, 2, 3, 1)
+    kept = shown.label != UNLABELLED
+    return channels[kept].numpy(), shown.label[kept].numpy()
+
+
+def tried(model: HistGradientBoostingClassifier, chips: Chips, seen: Seen) -> Tensor:
+    """A tree's confusion matrix on all labelled pixels that a shown sensor sees."""
     total = torch.zeros(CLASS_COUNT, CLASS_COUNT, dtype=torch.int64)
-    for place in range(len(lesson.validation)):
-        shown = only(lesson.validation.take(torch.tensor([place])), seen)
-        label = shown.label.flatten()
-        kept = label != UNLABELLED
-        if kept.any():
-            answer = torch.from_numpy(model.predict(values(shown)[kept.numpy()]))
-            total += confusion(label[kept], answer, CLASS_COUNT)
+    for place in range(len(chips)):
+        features, label = pixels_of(chips.take(torch.tensor([place])), seen)
+        if len(label):
+            answer = torch.from_numpy(model.predict(features))
+            total += confusion(torch.from_numpy(label), answer, CLASS_COUNT)
     return total
 
 
@@ -175,17 +215,18 @@ def table(found: list[Figures]) -> str:
     for one in found:
         numbers = [f"{one.scores[seen][name]:.3f}" for name in shown for seen in ALL_SEEN]
         size = "" if one.parameters is None else f"{one.parameters:,}"
-        rows.append([one.name, size, f"{one.cpu_s:.0f}", *numbers])
+        seconds = "" if one.cpu_s is None else f"{one.cpu_s:.0f}"
+        rows.append([one.name, size, seconds, *numbers])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def main() -> None:
-    """Train all, print the table."""
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=Path, required=True, help="folder of chips")
     parser.add_argument("--on", type=Path, required=True, help="folder of held-out chips")
+    parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="to score too")
     parser.add_argument("--variant", default="tiny", choices=list(VARIANTS))
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=350, help="0 trains no network")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--class-balance", type=float, default=0.2)
@@ -194,50 +235,38 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train all, print the table."""
+    given = arguments()
     torch.set_num_threads(given.threads)
     lesson = lesson_of(given.train, given.on)
-    if given.device != "cpu":
-        lesson = replace(
-            lesson,
-            training=lesson.training.to(torch.device(given.device)),
-            validation=lesson.validation.to(torch.device(given.device)),
-        )
-    settings = TrainingSettings(
-        variant=replace(VARIANTS[given.variant], missing_token=True),
-        steps=given.steps,
+    recipe = TrainingRecipe(
+        variant=given.variant,
+        steps=max(given.steps, 1),
+        validate_every=max(given.steps, 1),
         batch=given.batch,
         learning_rate=given.learning_rate,
-        warmup_steps=max(1, min(100, given.steps // 10)),
-        average_decay=min(0.999, 1 - 12 / max(given.steps, 24)),
-        class_weights=weights_of_classes(lesson, given.class_balance),
-        augmentation=Augmentation(),
-        validate_every=given.steps,
         seed=given.seed,
-        device=given.device,
         precision=given.precision,
     )
-    found = [
-        trained(name, make, lesson, settings) for name, make in networks(given.variant).items()
-    ]
-    lesson = replace(
-        lesson,
-        training=lesson.training.to(torch.device("cpu")),
-        validation=lesson.validation.to(torch.device("cpu")),
-    )
-    found.append(tree(lesson, settings))
+    settings = recipe.settings(given.device, weights_of_classes(lesson, given.class_balance))
+    makers = networks(given.variant) if given.steps else {}
+    found = [trained(name, make, lesson, settings) for name, make in makers.items()]
+    found.append(trees(lesson, settings))
+    found += [known(path, given.on, settings) for path in given.checkpoint]
     what = "simulated" if lesson.simulated else "real"
     print(
         f"{len(lesson.training)} training and {len(lesson.validation)} held-out chips of "
-        f"{lesson.window_px} px ({what}), {given.steps} steps of {given.batch}, seed {given.seed}\n"
+        f"{lesson.window_px} px ({what}), {given.steps} steps of {given.batch}, learning rate "
+        f"{given.learning_rate:g}, class balance {given.class_balance:g}, seed {given.seed}\n"
     )
     print(table(found))
     if given.json:
-        rows = [
-            {"name": f.name, "parameters": f.parameters, "cpu_s": f.cpu_s, "scores": f.scores}
-            for f in found
-        ]
         settled = {key: str(value) for key, value in vars(given).items()}
+        rows = [asdict(one) for one in found]
         given.json.write_text(json.dumps({"settings": settled, "found": rows}, indent=1))
 
 
