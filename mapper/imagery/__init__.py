@@ -9,6 +9,7 @@ COMPILED = (
     "composite.py",
     "digits.py",
     "fused.py",
+    "planes.py",
     "radar.py",
     "resample.py",
 )

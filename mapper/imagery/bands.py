@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from mapper.imagery.planes import standardise, valid_pixels
+
 REFLECTANCE_SCALE = 10_000
 """Digital numbers per unit of reflectance (QUANTIFICATION_VALUE of the Sentinel-2 products)."""
 OPTICAL_NODATA = 0
+RADAR_NODATA = np.nan
 
 
 class Sensor(Enum):
@@ -90,11 +94,22 @@ class NetworkInput:
     radar_valid: npt.NDArray[np.bool_]
     """(y, x); True means use this pixel."""
 
+    @classmethod
+    def empty(cls, height: int, width: int) -> Self:
+        """Memory for a window of that size, whatever stands in it."""
+        return cls(
+            np.empty((len(OPTICAL_BANDS), height, width), np.float32),
+            np.empty((len(RADAR_BANDS), height, width), np.float32),
+            np.empty((height, width), np.bool_),
+            np.empty((height, width), np.bool_),
+        )
+
 
 def normalise(
     optical: npt.NDArray[np.uint16],
     radar: npt.NDArray[np.float32],
     normalisation: Mapping[str, Normalisation],
+    into: NetworkInput | None = None,
 ) -> NetworkInput:
     """Pixels as the network wants them; one bad value never spoils a window.
 
@@ -104,46 +119,32 @@ def normalise(
         radar: (band, y, x) float32 dB, bands in the order of RADAR_BANDS; a pixel is valid where
             every band is finite.
         normalisation: by band name, in reflectance and dB.
+        into: what to write to and return, of the same shapes; new memory costs more than the work.
 
     Returns:
         finite float32 arrays, exactly 0 (a training pixel's mean) where not valid, and the masks.
     """
-    seen, heard = optical_valid(optical), radar_valid(radar)
-    return NetworkInput(
-        optical=_standardise(optical, REFLECTANCE_SCALE, seen, normalisation, OPTICAL_NAMES),
-        radar=_standardise(radar, 1, heard, normalisation, RADAR_NAMES),
-        optical_valid=seen,
-        radar_valid=heard,
-    )
+    out = NetworkInput.empty(*optical.shape[1:]) if into is None else into
+    digits = _rules(normalisation, OPTICAL_NAMES)
+    standardise(optical, OPTICAL_NODATA, REFLECTANCE_SCALE, digits, out.optical, out.optical_valid)
+    decibel = _rules(normalisation, RADAR_NAMES)
+    standardise(radar, RADAR_NODATA, 1, decibel, out.radar, out.radar_valid)
+    return out
 
 
 def optical_valid(optical: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     """(y, x) True where no band of (band, y, x) is nodata."""
-    valid: npt.NDArray[np.bool_] = np.all(optical != OPTICAL_NODATA, axis=0)
-    return valid
+    return valid_pixels(optical, OPTICAL_NODATA)
 
 
 def radar_valid(radar: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """(y, x) True where every band of (band, y, x) is finite."""
-    valid: npt.NDArray[np.bool_] = np.all(np.isfinite(radar), axis=0)
-    return valid
+    return valid_pixels(radar, RADAR_NODATA)
 
 
-def _standardise(
-    pixels: npt.NDArray[np.uint16] | npt.NDArray[np.float32],
-    per_unit: int,
-    valid: npt.NDArray[np.bool_],
-    normalisation: Mapping[str, Normalisation],
-    names: tuple[str, ...],
+def _rules(
+    normalisation: Mapping[str, Normalisation], names: tuple[str, ...]
 ) -> npt.NDArray[np.float32]:
-    """(band, y, x) scaled, clipped and centred per band, in place; 0 where not valid."""
-    out = np.empty(pixels.shape, np.float32)
-    blind = ~valid
-    for band, raw, name in zip(out, pixels, names, strict=True):
-        rule = normalisation[name]
-        np.divide(raw, np.float32(per_unit), out=band)
-        np.clip(band, np.float32(rule.low), np.float32(rule.high), out=band)
-        band -= np.float32(rule.mean)
-        band /= np.float32(rule.std)
-        np.copyto(band, np.float32(0), where=blind)
-    return out
+    """(band, 4) low, high, mean and std."""
+    rules = (normalisation[name] for name in names)
+    return np.array([(r.low, r.high, r.mean, r.std) for r in rules], np.float32)

@@ -10,6 +10,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mapper.imagery.planes import as_line
+
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
 
@@ -27,23 +29,29 @@ _EXPONENT_BIAS, _EXPONENT_SHIFT = np.int32(127), np.int32(23)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def weigh(logits: Floats, inverse_temperature: np.float32, taper: Floats) -> None:
+def weigh(logits: Floats, inverse_temperature: np.float32, taper: Floats) -> bool:
     """softmax(logits / temperature) taper_y taper_x, in the place of the logits.
 
     Args:
-        logits: (class, y, x), finite; within 3e-7 of the exact answer when this returns.
+        logits: (class, y, x); within 3e-7 of the exact answer when this returns.
         inverse_temperature: of the calibration; positive.
         taper: (side,), the weight of a pixel along one axis.
+
+    Returns:
+        whether all logits were finite numbers; where one is not, the answer means nothing.
     """
     classes, height, width = logits.shape
     top, total = np.empty(width, np.float32), np.empty(width, np.float32)
+    # Stays zero as long as all are finite: zero times infinity, or times none, is no number.
+    nothing = np.zeros(width, np.float32)
     power = np.empty(width, np.float32)
     bits = power.view(np.int32)
     for y in range(height):
         top[:] = logits[0, y]
-        for k in range(1, classes):
+        for k in range(classes):
             row = logits[k, y]
             for x in range(width):
+                nothing[x] += row[x] * _ZERO
                 top[x] = row[x] if row[x] > top[x] else top[x]
         total[:] = _ZERO
         for k in range(classes):
@@ -66,24 +74,36 @@ def weigh(logits: Floats, inverse_temperature: np.float32, taper: Floats) -> Non
             row = logits[k, y]
             for x in range(width):
                 row[x] *= total[x]
+    finite = True
+    for x in range(width):
+        finite &= nothing[x] == _ZERO
+    return finite
 
 
-@numba.njit(cache=True, nogil=True)
 def most_likely(sums: Floats) -> tuple[Codes, Codes]:
     """(y, x) code and percent of the most likely class; the lower code where two are equal.
 
     Args:
-        sums: (class, y, x) probabilities.
+        sums: (class, y, x) probabilities, of any strides.
     """
-    classes, height, width = sums.shape
-    codes = np.empty((height, width), np.uint8)
-    percents = np.empty((height, width), np.uint8)
+    codes, percents = (np.empty(sums.shape[1:], np.uint8) for _ in range(2))
+    _most_likely(*as_line(sums), len(sums), codes, percents)
+    return codes, percents
+
+
+@numba.njit(cache=True, nogil=True)
+def _most_likely(
+    line: Floats, plane: int, step: int, classes: int, codes: Codes, percents: Codes
+) -> None:
+    """Of a (class, y, x) view given as a line and the steps to the next class and row."""
+    height, width = codes.shape
     best, code = np.empty(width, np.float32), np.empty(width, np.float32)
     for y in range(height):
-        best[:] = sums[0, y]
+        best[:] = line[y * step : y * step + width]
         code[:] = _ZERO
         for k in range(1, classes):
-            row, own = sums[k, y], np.float32(k)
+            first = k * plane + y * step
+            row, own = line[first : first + width], np.float32(k)
             for x in range(width):
                 code[x] = own if row[x] > best[x] else code[x]
                 best[x] = row[x] if row[x] > best[x] else best[x]
@@ -92,4 +112,3 @@ def most_likely(sums: Floats) -> tuple[Codes, Codes]:
             percent = np.rint(best[x] * _PERCENT)
             percent = _PERCENT if percent > _PERCENT else percent
             percents[y, x] = np.uint8(np.int32(percent))
-    return codes, percents

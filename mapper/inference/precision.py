@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from mapper.errors import RequestError
+from mapper.errors import CheckpointError, RequestError
+from mapper.land.grid import Region
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 _FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
@@ -80,3 +81,12 @@ def cpu_has_fast_bf16() -> bool:
         return False
     flags = next((line for line in facts.splitlines() if line.startswith("flags")), "").split()
     return any(flag in flags for flag in _FAST_BF16_FLAGS)
+
+
+def no_number(window: Region, precision: Precision) -> CheckpointError:
+    """The refusal of an answer with NaN or infinity in it, which would become some class."""
+    return CheckpointError(
+        f"the network answered a value that is no number for the window at column {window.left},"
+        f" row {window.top} of zone {window.zone.name} in {precision.value};"
+        " try --precision fp32, or another checkpoint"
+    )

@@ -82,8 +82,8 @@ def measure(variant: str, precision: str, threads: int, side: int) -> Figures:
     pixels = composite(needed_region(region, wanted))
     corner = Region(region.zone, region.left, region.top, 1, 1)
     predictor.predict(pixels, wanted[:1, :1], corner)
-    inside = Stopwatch(predictor._network)
-    predictor._network = inside
+    inside = Stopwatch(predictor._engine.network)
+    predictor._engine.network = inside
     _reset_peak()
     before, started, cpu = _memory_mb("VmRSS"), time.monotonic(), time.process_time()
     result = predictor.predict(pixels, wanted, region)

@@ -44,3 +44,12 @@ def test_most_likely_class_is_the_first_of_the_highest(highest: float) -> None:
     assert np.array_equal(code, seen.argmax(0))
     assert np.array_equal(percent, np.rint(seen.max(0) * 100).clip(0, 100))
     assert code.dtype == percent.dtype == np.uint8
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0, 0), (8, 63, 40), (4, 20, 7)])
+def test_a_logit_that_is_no_number_is_told(bad: float, place: tuple[int, int, int]) -> None:
+    logits = np.full((9, 64, 41), 3e38, np.float32)
+    assert weigh(logits.copy(), np.float32(0.5), np.ones(64, np.float32))
+    logits[place] = bad
+    assert not weigh(logits, np.float32(0.5), np.ones(64, np.float32))

@@ -176,19 +176,6 @@ def test_threads_change_no_byte(
     assert np.array_equal(again.confidence, usual.confidence)
 
 
-def test_batches_of_several_windows_are_padded_and_taken_apart(
-    usual: Prediction, ground: Composite, checkpoint: Checkpoint
-) -> None:
-    """What a GPU does, here: 12 windows in batches of 5, the last one padded with blind windows."""
-    batching = Predictor(checkpoint, "cpu", "fp32")
-    batching._batch = 5
-    found = batching.predict(ground, everywhere(TILE), TILE)
-    batching.close()
-    assert found.windows == usual.windows == 12
-    assert np.mean(found.land_cover == usual.land_cover) > 0.9999
-    assert np.abs(found.confidence.astype(int) - usual.confidence).max() <= 1
-
-
 def test_the_cut_changes_no_byte(
     predictor: Predictor, usual: Prediction, ground: Composite
 ) -> None:

@@ -1,0 +1,140 @@
+"""Windows answered on the cores of a CPU, one per thread at a time.
+
+Beside the network a window passes through memory four times: pixels to standardised planes, logits
+to weighted probabilities, edges to sums, sums to classes. The planes are written into memory that
+the windows before it used: pages fresh from the system cost as much as the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from mapper.compiled import one_at_a_time
+from mapper.imagery.bands import NetworkInput, Normalisation, normalise
+from mapper.imagery.composite import Composite, blank
+from mapper.inference.pixelwise import most_likely, weigh
+from mapper.inference.precision import Precision, no_number
+from mapper.inference.windows import WINDOW_PX, blend, taper
+from mapper.land.grid import Region, Zone
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.uint8]
+
+
+class OnCpu:
+    """A network on a CPU; may be asked from several threads at once."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        normalisation: Mapping[str, Normalisation],
+        temperature: float,
+        precision: Precision,
+        threads: int,
+    ) -> None:
+        """Start the threads, and compile what is not compiled yet.
+
+        Args:
+            network: logits of (optical, radar, optical mask, radar mask).
+            normalisation: by band name.
+            temperature: of the calibration.
+            precision: what the network computes in, for an error's message.
+            threads: windows answered at the same time.
+        """
+        self.network = network
+        self._normalisation = normalisation
+        self._inverse_temperature = np.float32(1 / temperature)
+        self._precision = precision
+        self._threads = max(1, threads)
+        self._spare: deque[NetworkInput] = deque()
+        _use_one_torch_thread()
+        self._pool = ThreadPoolExecutor(self._threads, "window", _use_one_torch_thread)
+        _warm_up(normalisation)
+
+    def cells(
+        self, composite: Composite, windows: list[Region]
+    ) -> Iterator[tuple[Region, Codes, Codes]]:
+        """The finished squares of the map: where each lies, its codes and percents (y, x).
+
+        Args:
+            composite: covers every window.
+            windows: in order of row, then column.
+
+        Raises:
+            CheckpointError: the network answered something that is no number.
+        """
+        for cell, sums in blend(self._answers(composite, windows)):
+            yield cell, *most_likely(sums)
+
+    def alone(self, composite: Composite) -> tuple[Codes, Codes]:
+        """Codes and percents (y, x) of one window by itself; the composite is of its size."""
+        flat = np.ones(WINDOW_PX, np.float32)
+        return most_likely(self._weighted(composite, composite.region, flat))
+
+    def close(self) -> None:
+        """Let the threads go; nothing more can be asked."""
+        self._pool.shutdown()
+
+    def _answers(
+        self, composite: Composite, windows: list[Region]
+    ) -> Iterator[tuple[Region, Floats]]:
+        """Windows in their order with weighted probabilities; a few are in flight."""
+        edges = taper()
+        in_flight: deque[tuple[Region, Future[Floats]]] = deque()
+        try:
+            for window in windows:
+                answer = self._pool.submit(self._weighted, composite, window, edges)
+                in_flight.append((window, answer))
+                if len(in_flight) > self._threads:
+                    first, answer = in_flight.popleft()
+                    yield first, answer.result()
+            while in_flight:
+                first, answer = in_flight.popleft()
+                yield first, answer.result()
+        finally:
+            for _, answer in in_flight:
+                answer.cancel()
+
+    def _weighted(self, composite: Composite, window: Region, edges: Floats) -> Floats:
+        """(class, y, x) calibrated probabilities, times `edges` on each axis."""
+        here = window.slices_in(composite.region)
+        given = self._memory()
+        normalise(
+            composite.optical[:, *here], composite.radar[:, *here], self._normalisation, given
+        )
+        planes = (given.optical, given.radar, given.optical_valid[None], given.radar_valid[None])
+        with torch.inference_mode():
+            logits = self.network(*(torch.from_numpy(x)[None] for x in planes))[0].contiguous()
+        self._spare.append(given)
+        answer: Floats = logits.numpy()
+        if not weigh(answer, self._inverse_temperature, edges):
+            raise no_number(window, self._precision)
+        return answer
+
+    def _memory(self) -> NetworkInput:
+        """A window's planes to write to, used before if possible."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return NetworkInput.empty(WINDOW_PX, WINDOW_PX)
+
+
+def _warm_up(normalisation: Mapping[str, Normalisation]) -> None:
+    """Compile what a window needs beside the network, or load it from disk; one process does it."""
+    with one_at_a_time("inference"):
+        small = blank(Region(Zone(1, False), 0, 0, 2, 2))
+        given = normalise(small.optical, small.radar, normalisation)
+        weigh(given.optical, np.float32(1), np.ones(2, np.float32))
+        most_likely(given.optical[:, :, :1])
+
+
+def _use_one_torch_thread() -> None:
+    """One thread inside each operation: sums split over more of them end in other bits."""
+    torch.set_num_threads(1)
