@@ -22,7 +22,7 @@ from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.calibration import fitted_temperature, tallied
 from mapper.lulcformer.checkpoint import Checkpoint, model_of
-from mapper.lulcformer.chips import TensorChips
+from mapper.lulcformer.chips import Chips, near
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.report import Report
 from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accuracy
@@ -96,7 +96,7 @@ def learn(
     """A trained network with everything production needs to know of it.
 
     Args:
-        settings: its device also holds the chips while training, 7 MB each.
+        settings: its device also holds chips that are in memory, where it has room, 7 MB each.
         state_file: see `mapper.lulcformer.training.train`.
         start: a checkpoint to train further; its normalisation must be the lesson's.
         processes: who trains together, each with the same arguments; each gets the checkpoint.
@@ -110,8 +110,8 @@ def learn(
     device = torch.device(settings.device)
     trained = train(
         settings,
-        lesson.training.to(device),
-        lesson.validation.to(device),
+        near(lesson.training, device),
+        near(lesson.validation, device),
         on_event,
         state_file,
         None if start is None else start.weights,
@@ -133,7 +133,7 @@ def learn(
 
 def calibrated(
     checkpoint: Checkpoint,
-    chips: TensorChips,
+    chips: Chips,
     device: str = "cpu",
     precision: str = "fp32",
     batch: int = 2,
@@ -151,7 +151,7 @@ def calibrated(
     where = torch.device(device)
     temperature = fitted_temperature(
         model_of(checkpoint).to(where),
-        chips.to(where),
+        near(chips, where),
         batch=batch,
         precision=PRECISIONS[precision],
     )
@@ -165,7 +165,7 @@ def report_on(checkpoint: Checkpoint, lesson: Lesson, settings: TrainingSettings
     device = torch.device(settings.device)
     before, after = tallied(
         model_of(checkpoint).to(device),
-        lesson.validation.to(device),
+        near(lesson.validation, device),
         temperatures=(1.0, checkpoint.temperature),
         batch=settings.batch // settings.parts,
         precision=PRECISIONS[settings.precision],

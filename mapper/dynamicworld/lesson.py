@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
-import numpy as np
+import psutil
+import torch
+from distributed.system import MEMORY_LIMIT
 
-from mapper.dynamicworld.chips import Chip, load_chips, normalisation_of, tensors_of
+from mapper.dynamicworld.chip_sets import bytes_of_chip, chip_set, processes_here, read_ahead
+from mapper.dynamicworld.chips import Chip, Outline, chip_paths, load_chip, outline_of
+from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
-from mapper.imagery.bands import OPTICAL_NODATA, Normalisation
-from mapper.land.legend import CLASS_COUNT, NODATA
+from mapper.imagery.bands import Normalisation
 from mapper.lulcformer.checkpoint import Checkpoint
-from mapper.lulcformer.chips import TensorChips
-from mapper.lulcformer.losses import class_weights, count_classes
+from mapper.lulcformer.chips import Chips
+from mapper.lulcformer.losses import class_weights
 
+MEMORY_SHARE = 0.5
+"""Of the memory that is free, chips may take this much; the network and others need some too."""
 CELL_DEG = 0.25
 """Ground is kept apart in cells of this size, so that neighbours stay on one side."""
 
@@ -27,8 +31,8 @@ CELL_DEG = 0.25
 class Lesson:
     """Two sets of chips of different places, ready for the network."""
 
-    training: TensorChips
-    validation: TensorChips
+    training: Chips
+    validation: Chips
     normalisation: Mapping[str, Normalisation]
     """By band, of the training chips."""
     window_px: int
@@ -37,6 +41,8 @@ class Lesson:
     """Where the pixels and labels come from."""
     simulated: bool
     """True when any chip is of painted ground."""
+    class_counts: tuple[int, ...]
+    """Labelled pixels of each class in the training chips."""
 
 
 def lesson_of(
@@ -46,10 +52,13 @@ def lesson_of(
     *,
     mixed: Sequence[Path] = (),
     validation_share: float = 0.0,
+    memory_bytes: float | None = None,
 ) -> Lesson:
     """The chips of some folders.
 
     Smaller chips are framed with pixels that are neither seen nor labelled, up to the largest.
+    They are held in memory as far as it goes, those to be tried on first; a set that does not fit
+    is read from disk as it is drawn from. That changes nothing but the time.
 
     Args:
         training, validation: folders of chips, or one of each.
@@ -57,13 +66,36 @@ def lesson_of(
             it from the training chips.
         mixed: folders whose chips are divided by place between the two.
         validation_share: share of the places of `mixed` that is kept apart.
+        memory_bytes: what the chips may take; None is a share of what is free.
 
     Raises:
-        RequestError: a folder has no chips, or both sides have a chip of one place.
+        RequestError: a folder has no chips, a file is no chip, or both sides have a chip of one
+            place.
     """
-    learned, tried = _chips_of(training), _chips_of(validation)
-    for chip in _chips_of(mixed):
+    learned, tried = _outlines(training), _outlines(validation)
+    for chip in _outlines(mixed):
         (tried if kept_apart(chip, validation_share) else learned).append(chip)
+    _require_apart(learned, tried)
+    side = max(max(chip.shape) for chip in (*learned, *tried))
+    paths = [chip.path for chip in learned]
+    if normalisation is None:
+        chips = read_ahead(load_chip, paths)
+        normalisation = normalisation_of(chips, sample_step(len(paths), side))
+    room = chip_memory_bytes() if memory_bytes is None else memory_bytes
+    held_out = chip_set([chip.path for chip in tried], side, normalisation, room)
+    return Lesson(
+        training=chip_set(paths, side, normalisation, room - len(tried) * bytes_of_chip(side)),
+        validation=held_out,
+        normalisation=normalisation,
+        window_px=side,
+        source="; ".join(sorted({chip.source for chip in learned})),
+        simulated=any(chip.simulated for chip in learned),
+        class_counts=tuple(map(sum, zip(*(chip.class_counts for chip in learned), strict=True))),
+    )
+
+
+def _require_apart(learned: Sequence[Outline], tried: Sequence[Outline]) -> None:
+    """Raise unless there is something of each, on ground of its own."""
     shared = {chip.place for chip in learned} & {chip.place for chip in tried}
     if shared:
         raise RequestError(
@@ -75,44 +107,24 @@ def lesson_of(
             f"{len(learned)} chips to learn from and {len(tried)} to be tried on; wanted some of "
             "each: give more chips, or another validation_share"
         )
-    if normalisation is None:
-        normalisation = normalisation_of(learned)
-    side = max(max(chip.label.shape) for chip in (*learned, *tried))
-    return Lesson(
-        training=tensors_of([framed(chip, side) for chip in learned], normalisation),
-        validation=tensors_of([framed(chip, side) for chip in tried], normalisation),
-        normalisation=normalisation,
-        window_px=side,
-        source="; ".join(sorted({chip.source for chip in learned})),
-        simulated=any(chip.simulated for chip in learned),
-    )
 
 
-def kept_apart(chip: Chip, share: float) -> bool:
+def chip_memory_bytes() -> float:
+    """What chips may take of this machine's memory, or of the container's."""
+    free = min(psutil.virtual_memory().available, MEMORY_LIMIT)
+    return MEMORY_SHARE * free / processes_here()
+
+
+def kept_apart(chip: Chip | Outline, share: float) -> bool:
     """Whether a chip is of ground to be tried on: its cell alone decides, not the set it is in."""
     cell = f"{floor(chip.lon / CELL_DEG)} {floor(chip.lat / CELL_DEG)}"
     digest = hashlib.sha256(cell.encode()).digest()
     return int.from_bytes(digest[:6], "big") < share * 2**48
 
 
-def framed(chip: Chip, side: int) -> Chip:
-    """A chip in the middle of a square, around which nothing is seen or labelled."""
-    height, width = chip.label.shape
-    if (height, width) == (side, side):
-        return chip
-    before = ((side - height) // 2, (side - width) // 2)
-    frame = [(n, side - size - n) for n, size in zip(before, (height, width), strict=True)]
-    return replace(
-        chip,
-        optical=np.pad(chip.optical, [(0, 0), *frame], constant_values=OPTICAL_NODATA),
-        radar=np.pad(chip.radar, [(0, 0), *frame], constant_values=np.nan),
-        label=np.pad(chip.label, frame, constant_values=NODATA),
-    )
-
-
 def weights_of_classes(lesson: Lesson, balance: float) -> tuple[float, ...]:
     """What each class counts in the loss: 0 for every pixel alike, 1 for every class alike."""
-    counts = count_classes(lesson.training.label, CLASS_COUNT)
+    counts = torch.tensor(lesson.class_counts)
     return tuple(round(float(weight), 4) for weight in class_weights(counts, balance))
 
 
@@ -121,15 +133,22 @@ def normalisation_in(checkpoint: Checkpoint) -> dict[str, Normalisation]:
     return {band: Normalisation(*four) for band, four in checkpoint.normalisation.items()}
 
 
-def chips_for(checkpoint: Checkpoint, folder: Path) -> TensorChips:
+def chips_for(checkpoint: Checkpoint, folder: Path, memory_bytes: float | None = None) -> Chips:
     """The chips of a folder, normalised as a checkpoint asks.
+
+    Args:
+        memory_bytes: see `lesson_of`.
 
     Raises:
         RequestError: the folder has no chips, or a file is no chip.
     """
-    return tensors_of(list(load_chips(folder)), normalisation_in(checkpoint))
+    chips = _outlines(folder)
+    side = max(max(chip.shape) for chip in chips)
+    room = chip_memory_bytes() if memory_bytes is None else memory_bytes
+    return chip_set([chip.path for chip in chips], side, normalisation_in(checkpoint), room)
 
 
-def _chips_of(folders: Path | Iterable[Path]) -> list[Chip]:
+def _outlines(folders: Path | Iterable[Path]) -> list[Outline]:
+    """The chips of some folders, without their pixels."""
     each = [folders] if isinstance(folders, Path) else folders
-    return list(chain.from_iterable(load_chips(folder) for folder in each))
+    return list(read_ahead(outline_of, [path for folder in each for path in chip_paths(folder)]))

@@ -60,6 +60,10 @@ class Chips(Protocol):
         """The chips of these indices, (chip,) int64, on whichever device they live."""
         ...
 
+    def expect(self, indices: Tensor) -> None:
+        """Say which chips, (chip,) int64, will be taken next; a set on disk reads them ahead."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Coding:
@@ -106,6 +110,12 @@ class TensorChips:
     def __len__(self) -> int:
         return len(self.label)
 
+    @property
+    def nbytes(self) -> int:
+        """What they take of memory."""
+        masks = self.optical_valid.nbytes + self.radar_valid.nbytes
+        return self.optical.nbytes + self.radar.nbytes + masks + self.label.nbytes
+
     def take(self, indices: Tensor) -> Batch:
         """The chips of these indices, decoded to float32."""
         here = indices.to(self.label.device)
@@ -116,6 +126,9 @@ class TensorChips:
             radar_valid=self.radar_valid[here],
             label=self.label[here],
         )
+
+    def expect(self, indices: Tensor) -> None:
+        """Nothing: they are here."""
 
     def to(self, device: torch.device) -> TensorChips:
         """The same chips in the memory of a device."""
@@ -143,6 +156,22 @@ class Some:
     def take(self, indices: Tensor) -> Batch:
         """The chips of these indices among the some."""
         return self.chips.take(self.places[indices])
+
+    def expect(self, indices: Tensor) -> None:
+        """Pass on what will be taken next."""
+        self.chips.expect(self.places[indices])
+
+
+def near(chips: Chips, device: torch.device) -> Chips:
+    """Chips where they are learned from: in a device's memory, if half of what is free has room.
+
+    Others stay where they are, and each batch is moved as it is taken.
+    """
+    if not isinstance(chips, TensorChips):
+        return chips
+    if device.type == "cuda" and 2 * chips.nbytes > torch.cuda.mem_get_info(device)[0]:
+        return chips
+    return chips.to(device)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

@@ -6,6 +6,7 @@ A confusion matrix is (class, class) int64 counts of pixels: rows are the truth,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Literal
 
 import torch
@@ -55,8 +56,10 @@ def answers(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Labels (chip, y, x) and logits (chip, class, y, x) of a few chips at a time; see `score`."""
     device = next(model.parameters()).device
-    for indices in torch.split(torch.arange(len(chips)), batch):
+    pieces = torch.split(torch.arange(len(chips)), batch)
+    for indices, coming in zip_longest(pieces, pieces[1:], fillvalue=torch.arange(0)):
         shown = only(chips.take(indices).to(device), seen)
+        chips.expect(coming)
         # Entered anew for each batch: a mode must not reach into who reads this between two.
         with (
             torch.inference_mode(),

@@ -223,6 +223,7 @@ class Trainer:
         """One step; returns this process's share of its loss without waiting for the device."""
         settings, parts = self.settings, self.processes.share(self.settings.parts)
         batches = [self.part(chips, part) for part in parts]
+        chips.expect(torch.cat([self.drawn(chips, part, self.step + 1) for part in parts]))
         weights = [pixel_weights(batch.label, self.class_weights).sum() for batch in batches]
         total = torch.stack(weights).sum()
         self.processes.add_up([total])
@@ -250,16 +251,21 @@ class Trainer:
         self.average.update(self.step)
         return torch.stack(losses).sum()
 
+    def drawn(self, chips: Chips, part: int, step: int) -> Tensor:
+        """(chip,) the indices of the chips that make one part of a step's batch."""
+        settings = self.settings
+        whole = draw(len(chips), settings.batch, step, settings.seed)
+        return whole.view(settings.parts, -1)[part]
+
     def part(self, chips: Chips, part: int) -> Batch:
         """One part of this step's batch, on the device; each chip's changes are its place's."""
         settings = self.settings
-        size = settings.batch // settings.parts
-        drawn = draw(len(chips), settings.batch, self.step, settings.seed)
+        indices = self.drawn(chips, part, self.step)
         changed = []
-        for place in range(part * size, (part + 1) * size):
+        for place, index in enumerate(indices, part * len(indices)):
             generator = torch.Generator()
             generator.manual_seed(seed_of(settings.seed, "chips", self.step, place))
-            chip = chips.take(drawn[place : place + 1]).to(self.device)
+            chip = chips.take(index[None]).to(self.device)
             changed.append(augment(chip, settings.augmentation, generator))
         return joined(changed)
 

@@ -1,4 +1,4 @@
-"""Chips on disk and as tensors."""
+"""Chips in their files."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mapper.dynamicworld.chips import (
     Chip,
     chip_paths,
+    framed,
     load_chip,
     load_chips,
-    normalisation_of,
+    outline_of,
     save_chip,
-    tensors_of,
 )
 from mapper.errors import OutputError, RequestError
-from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, normalise
 
 
 def _chip(seed: int = 0, side: int = 64) -> Chip:
@@ -81,29 +79,24 @@ def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
         replace(chip, label=chip.label[:-1])
 
 
-def test_statistics_are_of_valid_pixels_only() -> None:
-    chips = [_chip(seed) for seed in range(4)]
-    found = normalisation_of(chips)
-    assert set(found) == {*OPTICAL_NAMES, *RADAR_NAMES}
-    red = found["B04"]
-    assert 0.0 < red.low < 0.02 and 0.88 < red.high < 0.9
-    assert red.mean == pytest.approx(0.45, abs=0.01)
-    assert found["VV"].mean == pytest.approx(-12, abs=0.3)
-    with pytest.raises(RequestError, match="no chip has a pixel"):
-        normalisation_of([replace(chips[0], radar=np.full_like(chips[0].radar, np.nan))])
-    with pytest.raises(RequestError, match="no chip has a pixel"):
-        normalisation_of([])
+def test_an_outline_is_what_the_chip_says(tmp_path: Path) -> None:
+    chip = replace(_chip(), label=np.full((64, 64), 255, np.uint8))
+    chip.label[:2], chip.label[2] = 8, 3
+    path = save_chip(chip, tmp_path, "one")
+    found = outline_of(path)
+    assert found.path == path and found.shape == (64, 64)
+    assert found.class_counts == (0, 0, 0, 64, 0, 0, 0, 0, 128)
+    for name in ("place", "lon", "lat", "simulated", "source"):
+        assert getattr(found, name) == getattr(chip, name)
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip or is damaged"):
+        outline_of(path)
 
 
-def test_tensors_are_what_the_network_is_given_in_production() -> None:
-    chips = [_chip(seed) for seed in range(3)]
-    rule = normalisation_of(chips)
-    batch = tensors_of(chips, rule).take(torch.tensor([2, 0]))
-    wanted = normalise(chips[2].optical, chips[2].radar, rule)
-    assert np.abs(batch.optical[0].numpy() - wanted.optical).max() < 2e-4
-    assert np.abs(batch.radar[0].numpy() - wanted.radar).max() < 2e-4
-    assert np.array_equal(batch.optical_valid[0, 0].numpy(), wanted.optical_valid)
-    assert np.array_equal(batch.radar_valid[0, 0].numpy(), wanted.radar_valid)
-    assert np.array_equal(batch.label[1].numpy(), chips[0].label)
-    with pytest.raises(RequestError, match="one size"):
-        tensors_of([chips[0], _chip(1, 32)], rule)
+def test_a_chip_of_the_right_size_is_left_alone() -> None:
+    chip = _chip()
+    assert framed(chip, 64) is chip
+    wide = framed(chip, 67)
+    assert wide.label.shape == (67, 67) and np.array_equal(wide.label[1:65, 1:65], chip.label)
+    assert (wide.label[-2:] == 255).all() and not wide.optical[:, 0].any()
+    assert np.isnan(wide.radar[:, :, -2:]).all()

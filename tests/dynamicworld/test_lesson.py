@@ -7,11 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from made_chips import folder_of, noise_chip
 
-from mapper.dynamicworld.lesson import framed, kept_apart, lesson_of, weights_of_classes
+from mapper.dynamicworld.chip_sets import FileChips, bytes_of_chip
+from mapper.dynamicworld.learn import learn
+from mapper.dynamicworld.lesson import (
+    chip_memory_bytes,
+    kept_apart,
+    lesson_of,
+    weights_of_classes,
+)
+from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.errors import RequestError
-from mapper.lulcformer.chips import UNLABELLED
+from mapper.lulcformer.chips import UNLABELLED, TensorChips
+from mapper.lulcformer.training import Event, Validated
 
 
 def test_chips_of_several_folders_and_sizes_become_one_set(tmp_path: Path) -> None:
@@ -19,10 +29,11 @@ def test_chips_of_several_folders_and_sizes_become_one_set(tmp_path: Path) -> No
     tried = folder_of(tmp_path / "c", range(9, 10))
     lesson = lesson_of(folders, tried)
     assert len(lesson.training) == 5 and len(lesson.validation) == 1 and lesson.window_px == 64
-    small = lesson.training.label[3]
-    assert (small[:8] == UNLABELLED).all() and (small[8:-8, 8:-8] != UNLABELLED).all()
-    assert not lesson.training.optical_valid[3, 0, :8].any()
-    assert not lesson.training.radar_valid[3, 0, :, -8:].any()
+    small = lesson.training.take(torch.tensor([3]))
+    assert (small.label[0, :8] == UNLABELLED).all()
+    assert (small.label[0, 8:-8, 8:-8] != UNLABELLED).all()
+    assert not small.optical_valid[0, 0, :8].any()
+    assert not small.radar_valid[0, 0, :, -8:].any()
     weights = weights_of_classes(lesson, 1.0)
     assert len(weights) == 9 and min(weights) > 0 and weights_of_classes(lesson, 0) == (1.0,) * 9
 
@@ -47,8 +58,46 @@ def test_ground_that_was_learned_is_no_validation(tmp_path: Path) -> None:
         lesson_of([one], [])
 
 
-def test_a_chip_of_the_right_size_is_left_alone() -> None:
-    chip = noise_chip(0)
-    assert framed(chip, 64) is chip
-    wide = framed(chip, 67)
-    assert wide.label.shape == (67, 67) and np.array_equal(wide.label[1:65, 1:65], chip.label)
+def test_what_does_not_fit_in_memory_stays_on_disk(tmp_path: Path) -> None:
+    training, validation = (
+        folder_of(tmp_path / "a", range(3)),
+        folder_of(tmp_path / "b", range(3, 5)),
+    )
+    for chips, kinds in ((1, (FileChips, FileChips)), (4, (FileChips, TensorChips))):
+        lesson = lesson_of(training, validation, memory_bytes=chips * bytes_of_chip(64))
+        assert (type(lesson.training), type(lesson.validation)) == kinds
+    held = lesson_of(training, validation, memory_bytes=5 * bytes_of_chip(64))
+    assert isinstance(held.training, TensorChips) and isinstance(held.validation, TensorChips)
+    assert lesson.normalisation == held.normalisation and lesson.class_counts == held.class_counts
+    labels = held.training.label
+    assert held.class_counts == tuple(int((labels == code).sum()) for code in range(9))
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = chip_memory_bytes()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    assert 0 < chip_memory_bytes() < alone / 100
+
+
+def test_from_disk_and_killed_the_same_weights_are_learned(tmp_path: Path) -> None:
+    training = folder_of(tmp_path / "a", range(5))
+    validation = folder_of(tmp_path / "b", range(5, 8), side=48)
+    lessons = [lesson_of(training, validation, memory_bytes=room) for room in (None, 0)]
+    recipe = TrainingRecipe(variant="micro", steps=6, batch=4, parts=2, validate_every=2)
+    settings = recipe.settings("cpu", weights_of_classes(lessons[0], 0.5))
+    held = learn(lessons[0], settings, "micro")
+
+    class Killed(Exception):
+        pass
+
+    def kill(event: Event) -> None:
+        if isinstance(event, Validated) and event.step == 4:
+            raise Killed
+
+    state = tmp_path / "state"
+    with pytest.raises(Killed):
+        learn(lessons[1], settings, "micro", kill, state)
+    again = lesson_of(training, validation, memory_bytes=0)
+    read = learn(again, settings, "micro", state_file=state)
+    assert all(torch.equal(read.weights[name], one) for name, one in held.weights.items())
+    assert read.temperature == held.temperature and read.facts == held.facts
