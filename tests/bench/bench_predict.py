@@ -1,19 +1,24 @@
 """What a window costs besides the network: all CPU time over CPU time inside `forward`.
 
-    python tests/bench/bench_predict.py --variant tiny --side 2048 --threads 1 [--json out.json]
+    python tests/bench/bench_predict.py --variant tiny --side 1024 --side 2048 [--json out.json]
 
 The ratio is the price of cutting, normalising, softmax, weighting, blending, argmax and confidence;
 1.00 would be free. The peak is resident memory above what the process held with its input and its
-weights (Linux only: it resets the process's high-water mark).
+weights, result layers included (Linux only: it resets the process's high-water mark). Where monai
+is installed (the extra `peers`), its sliding window makes the same map with the same network.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import importlib.util
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +35,15 @@ from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.lulcformer.model import VARIANTS, LulcFormer
 
+PEERS = ("monai",)
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One measurement."""
 
+    by: str
+    """mapper, or the peer that made the same map."""
     variant: str
     precision: str
     threads: int
@@ -74,32 +83,49 @@ def composite(region: Region) -> Composite:
     )
 
 
-def measure(variant: str, precision: str, threads: int, side: int) -> Figures:
-    """Map one region after a warm-up of one window."""
-    predictor = Predictor(checkpoint(variant), "cpu", precision, threads)
+def measure(variant: str, precision: str, threads: int, side: int, peers: bool) -> list[Figures]:
+    """Map one region, by ourselves and then by the peers, each after a warm-up."""
+    given = checkpoint(variant)
+    predictor = Predictor(given, "cpu", precision, threads)
     region = Region(Zone(32, False), 100 * STRIDE_PX, 1300 * STRIDE_PX, side, side)
     wanted = np.ones(region.shape, np.bool_)
     pixels = composite(needed_region(region, wanted))
     corner = Region(region.zone, region.left, region.top, 1, 1)
-    predictor.predict(pixels, wanted[:1, :1], corner)
     inside = Stopwatch(predictor._engine.network)
     predictor._engine.network = inside
-    _reset_peak()
-    before, started, cpu = _memory_mb("VmRSS"), time.monotonic(), time.process_time()
-    result = predictor.predict(pixels, wanted, region)
+    facts = (variant, predictor.precision.value, threads, side)
+    predictor.predict(pixels, wanted[:1, :1], corner)
+    ours = timed(inside, lambda: predictor.predict(pixels, wanted, region).windows)
+    predictor.close()
+    found = [Figures("mapper", *facts, *ours)]
+    if peers:
+        from sliding_peer import slide
+
+        slide(given, inside, cut(pixels, needed_region(corner, wanted[:1, :1])))
+        theirs = timed(inside, lambda: slide(given, inside, pixels)[2])
+        found.append(Figures("monai", *facts, *theirs))
+    return found
+
+
+def cut(pixels: Composite, region: Region) -> Composite:
+    here = region.slices_in(pixels.region)
+    optical, radar = pixels.optical[:, *here], pixels.radar[:, *here]
+    return Composite(region, optical, radar, pixels.optical_looks[here], pixels.radar_looks[here])
+
+
+def timed(
+    inside: Stopwatch, make: Callable[[], int]
+) -> tuple[int, float, float, float, float, float]:
+    """Windows, wall seconds, CPU ms per window in the network and in all, their ratio, peak MB."""
+    inside.seconds = 0.0
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier work freed must not hide what this one takes
+    Path("/proc/self/clear_refs").write_text("5")
+    before, started, cpu = memory_mb("VmRSS"), time.monotonic(), time.process_time()
+    windows = make()
     cpu, wall = time.process_time() - cpu, time.monotonic() - started
-    return Figures(
-        variant,
-        predictor.precision.value,
-        threads,
-        side,
-        result.windows,
-        wall,
-        1000 * inside.seconds / result.windows,
-        1000 * cpu / result.windows,
-        cpu / inside.seconds,
-        _memory_mb("VmHWM") - before,
-    )
+    each = 1000 / windows
+    ratio, peak_mb = cpu / inside.seconds, memory_mb("VmHWM") - before
+    return windows, wall, each * inside.seconds, each * cpu, ratio, peak_mb
 
 
 class Stopwatch(torch.nn.Module):
@@ -117,27 +143,31 @@ class Stopwatch(torch.nn.Module):
         return answer
 
 
-def _reset_peak() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def _memory_mb(field: str) -> float:
+def memory_mb(field: str) -> float:
+    """VmRSS, or VmHWM: the most since clear_refs was written (proc(5))."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+    return kilobytes * 1024 / 1e6
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variant", action="append", choices=sorted(VARIANTS))
     parser.add_argument("--precision", action="append")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--side", type=int, default=2048, help="pixels")
+    parser.add_argument("--side", type=int, action="append", help="pixels; default 2048")
+    parser.add_argument("--alone", action="store_true", help="leave the peers out")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    absent = [peer for peer in PEERS if importlib.util.find_spec(peer) is None]
+    if absent and not given.alone:
+        print("left out, for it is not installed (pip install mapper[peers]):", *absent)
     found: list[dict[str, Any]] = []
-    for variant in given.variant or ["tiny"]:
-        for precision in given.precision or ["auto"]:
-            found.append(asdict(measure(variant, precision, given.threads, given.side)))
+    for variant, precision, side in product(
+        given.variant or ["tiny"], given.precision or ["auto"], given.side or [2048]
+    ):
+        rows = measure(variant, precision, given.threads, side, not (absent or given.alone))
+        found += map(asdict, rows)
     width = max(map(len, found[0])) + 1
     print(" ".join(name.rjust(width) for name in found[0]))
     for row in found:
