@@ -2,17 +2,21 @@
 
     step,loss,learning_rate,overall accuracy both,mean IoU both,...
 
-Rows of steps have the first columns, rows of validations the others. A training that was killed and
-goes on cuts off the rows it does again.
+Rows of steps have the first columns, rows of validations the others. Each row is written when it is
+known, and every validation draws the picture anew. A training that was killed and goes on cuts off
+the rows it does again.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mapper.errors import OutputError
+from mapper.lulcformer.checkpoint import replace_file
 from mapper.lulcformer.figures import Line, draw_curves
 from mapper.lulcformer.report import MEASURES, SHOWN
 from mapper.lulcformer.scores import ALL_SEEN
@@ -26,19 +30,22 @@ Row = dict[str, str]
 
 
 def curves_to(path: Path) -> Callable[[Event], None]:
-    """Who writes events to a CSV file, from the first one's step on.
+    """Who writes events to a CSV file, from the first one's step on, and a picture beside it.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: they cannot be written.
     """
-    state: dict[str, list[Row]] = {}
+    begun = False
 
     def tell(event: Event) -> None:
-        if not state:
-            state["rows"] = [row for row in read_curves(path) if int(row["step"]) < event.step]
-        state["rows"].append(_row(event))
-        if isinstance(event, Validated) or len(state["rows"]) == 1:
-            _write(path, state["rows"])
+        nonlocal begun
+        if begun:
+            _append(path, _row(event))
+        else:
+            _begin(path, _row(event))
+        begun = True
+        if isinstance(event, Validated):
+            draw_course(path, path.with_suffix(".png"))
 
     return tell
 
@@ -47,12 +54,18 @@ def read_curves(path: Path) -> list[Row]:
     """The rows of a CSV file of curves; none where there is no file."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit()]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # A kill may have left half a line, of which even the step may be cut short.
+    whole = [line for line in lines if line.endswith("\n")]
+    return [row for row in csv.DictReader(whole) if (row.get("step") or "").isdigit()]
 
 
 def draw_course(path: Path, picture: Path) -> None:
-    """The picture of a CSV file of curves: the loss, and what validations found."""
+    """The picture of a CSV file of curves: the loss, and what validations found.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     rows = read_curves(path)
 
     def line(name: str, column: str) -> Line:
@@ -63,7 +76,8 @@ def draw_course(path: Path, picture: Path) -> None:
     for measure in DRAWN:
         panels[measure] = [line(SHOWN[seen], f"{measure} {seen}") for seen in ALL_SEEN]
     panels["learning rate"] = [line("", "learning_rate")]
-    draw_curves(panels, "Training", picture)
+    with _written(picture):
+        draw_curves(panels, "Training", picture)
 
 
 def _columns() -> list[str]:
@@ -82,13 +96,30 @@ def _row(event: Event) -> Row:
     }
 
 
-def _write(path: Path, rows: list[Row]) -> None:
+def _begin(path: Path, row: Row) -> None:
+    """Write the rows of earlier steps, and this one."""
+    kept = [earlier for earlier in read_curves(path) if int(earlier["step"]) < int(row["step"])]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*kept, row])
+    with _written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text.getvalue().encode())
+
+
+def _append(path: Path, row: Row) -> None:
+    with _written(path), path.open("a", newline="", encoding="utf-8") as file:
+        csv.DictWriter(file, _columns(), lineterminator="\n").writerow(row)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """What goes wrong while a file is written, as an error that says what to do."""
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, _columns())
-            writer.writeheader()
-            writer.writerows(rows)
+        yield
     except OSError as error:
         raise OutputError(
-            f"the curves cannot be written to {path} ({error.strerror}); choose another --out"
+            f"the curves cannot be written to {path} ({error.strerror}); free some space, then run "
+            "the same command again"
         ) from error

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mapper.errors import OutputError
-from mapper.lulcformer.curves import curves_to, draw_course, read_curves
+from mapper.lulcformer.curves import curves_to, read_curves
 from mapper.lulcformer.scores import ALL_SEEN
 from mapper.lulcformer.training import Stepped, Validated
 
@@ -27,10 +27,38 @@ def test_a_training_that_goes_on_cuts_off_what_it_does_again(tmp_path: Path) -> 
     rows = read_curves(path)
     assert [row["step"] for row in rows] == ["10", "10", "20", "20"]
     assert rows[2]["loss"] == "1.5" and float(rows[3]["mean IoU both"]) == 1
-    draw_course(path, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 2000
 
 
+def test_curves_are_there_while_the_training_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "deeper" / "curves.csv"
+    tell = curves_to(path)
+    for step in (10, 20, 30):
+        tell(Stepped(step, 40, 2.0, 1e-3))
+        assert [row["step"] for row in read_curves(path)] == [
+            f"{n}" for n in range(10, step + 1, 10)
+        ]
+    assert not path.with_suffix(".png").exists()
+    tell(validated(30))
+    assert path.with_suffix(".png").stat().st_size > 2000
+
+
+def test_half_a_line_that_a_kill_left_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    first = curves_to(path)
+    first(Stepped(10, 400, 2.0, 1e-3))
+    first(Stepped(120, 400, 1.0, 9e-4))
+    path.write_bytes(path.read_bytes().split(b"20,1,")[0])
+    assert path.read_bytes().endswith(b"\n1"), "which reads as step 1"
+    assert [row["step"] for row in read_curves(path)] == ["10"]
+    curves_to(path)(Stepped(20, 400, 1.5, 9e-4))
+    assert [row["step"] for row in read_curves(path)] == ["10", "20"]
+
+
 def test_curves_that_cannot_be_written_are_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="the curves cannot be written"):
-        curves_to(tmp_path / "absent" / "curves.csv")(validated(1))
+        curves_to(tmp_path / "file" / "curves.csv")(validated(1))
+    (tmp_path / "curves.png").mkdir()
+    with pytest.raises(OutputError, match=r"curves\.png"):
+        curves_to(tmp_path / "curves.csv")(validated(1))
