@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from mapper.cli.options import PATH, debug_option, together
 
 if TYPE_CHECKING:
+    from mapper.cli.training_files import TrainingFiles
     from mapper.dynamicworld.learn import ChipMade
     from mapper.dynamicworld.lesson import Lesson
     from mapper.dynamicworld.recipe import TrainingRecipe
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from mapper.lulcformer.parallel import Processes
     from mapper.lulcformer.training import Event, TrainingSettings
 
-CHIP_BYTES = 6_000_000
-"""What one chip of 512 px takes on the disk."""
-
 recipe_options = together(
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
-    click.option("--simulated", type=int, help="Chips of simulated ground. [400]"),
-    click.option("--held-out", type=int, help="Simulated chips to be tried on. [40]"),
+    click.option("--simulated", type=int, help="Chips of simulated ground. [400; 0 with --chips]"),
+    click.option(
+        "--held-out", type=int, help="Simulated chips to be tried on. [40; 0 with --chips]"
+    ),
     click.option("--chip-size", "chip_px", type=int, help="Their side in pixels. [512]"),
     click.option("--chips", multiple=True, help="Folder of chips to learn from; may be repeated."),
     click.option("--validation", multiple=True, help="Folder of chips to be tried on; likewise."),
@@ -72,49 +71,69 @@ def train(
     """
     import torch
 
+    from mapper.cli.training_files import (
+        require_chips,
+        require_variant,
+        training_files,
+        worker_count,
+    )
     from mapper.cli.training_recipe import training_recipe
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer import checkpoint
     from mapper.lulcformer.parallel import joined, own_device
-    from mapper.production.room import require_writable
 
     given = {key: value for key, value in flags.items() if value != ()}
     recipe = training_recipe(recipe_file, given)
     where = own_device(torch.device(resolve_device(device)))
-    require_writable(out, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
+    files = training_files(out, recipe)
+    makers = worker_count(workers)
+    require_chips((*recipe.chips, *recipe.validation))
     start = checkpoint.load(Path(recipe.start)) if recipe.start else None
+    if start is not None:
+        require_variant(start, recipe)
     with joined(where) as processes:
         console = Console(stderr=True, quiet=not processes.is_first)
-        lesson = _lesson(recipe, start, out, workers, console, processes)
-        trained = _trained(recipe, lesson, start, str(where), out, console, processes)
+        lesson = _lesson(recipe, start, files, makers, console, processes)
+        trained = _trained(recipe, lesson, start, str(where), files, console, processes)
         if processes.is_first:
-            click.echo("\n".join(f"{name}: {value}" for name, value in trained.facts.items()))
+            click.echo("\n".join(_outcome(trained, files)))
         processes.wait()
+
+
+def _outcome(trained: Checkpoint, files: TrainingFiles) -> list[str]:
+    """What a training has come to, for a terminal."""
+    from mapper.inference.windows import WINDOW_PX
+
+    lines = [f"{name}: {fact}" for name, fact in trained.facts.items()]
+    lines += [f"weights: {files.weights}", f"report: {files.report / 'report.md'}"]
+    if trained.window != WINDOW_PX:
+        lines.append(
+            f"these weights have seen windows of {trained.window} px and maps are made of "
+            f"{WINDOW_PX} px: no map can be made before they are trained further, with "
+            f"--start {files.weights} and chips of {WINDOW_PX} px"
+        )
+    return lines
 
 
 def _lesson(
     recipe: TrainingRecipe,
     start: Checkpoint | None,
-    out: Path,
-    workers: int | None,
+    files: TrainingFiles,
+    makers: int,
     console: Console,
     processes: Processes,
 ) -> Lesson:
     """The chips of a recipe; the first process makes those that are to be simulated."""
     from mapper.dynamicworld.lesson import lesson_of, normalisation_in
 
-    training, validation = (
-        out.with_suffix(".chips") / "training",
-        out.with_suffix(".chips") / "held out",
-    )
     if processes.is_first:
-        _make_chips(recipe, training, validation, workers, console)
+        _make_chips(recipe, files, makers, console)
     processes.wait()
     divided = bool(recipe.validation_share)
     chips = [Path(folder) for folder in recipe.chips]
     return lesson_of(
-        [*([training] if recipe.simulated else []), *([] if divided else chips)],
-        [*([validation] if recipe.held_out else []), *map(Path, recipe.validation)],
+        [*([files.training] if recipe.simulated else []), *([] if divided else chips)],
+        [*([files.held_out] if recipe.held_out else []), *map(Path, recipe.validation)],
         None if start is None else normalisation_in(start),
         mixed=chips if divided else [],
         validation_share=recipe.validation_share,
@@ -122,26 +141,36 @@ def _lesson(
 
 
 def _make_chips(
-    recipe: TrainingRecipe, training: Path, validation: Path, workers: int | None, console: Console
+    recipe: TrainingRecipe, files: TrainingFiles, makers: int, console: Console
 ) -> None:
     """Simulated chips in their folders; those that are there already are kept."""
+    from mapper.cli.training_files import require_same_chips
     from mapper.dynamicworld.learn import VALIDATION_SEED, make_simulated_chips
+    from mapper.dynamicworld.simulated_chips import chip_name
     from mapper.production.progress import Counter
     from mapper.simulated.spectra import Places
 
-    for folder, first, number, places in (
-        (training, 0, recipe.simulated, Places.TRAINING),
-        (validation, VALIDATION_SEED, recipe.held_out, Places.HELD_OUT),
-    ):
-        if not number:
+    sets = [
+        (files.training, range(recipe.simulated), Places.TRAINING),
+        (
+            files.held_out,
+            range(VALIDATION_SEED, VALIDATION_SEED + recipe.held_out),
+            Places.HELD_OUT,
+        ),
+    ]
+    for folder, seeds, _ in sets:
+        if seeds:
+            require_same_chips(folder, [chip_name(seed) for seed in seeds], recipe.chip_px)
+    for folder, seeds, places in sets:
+        if not seeds:
             continue
         with Counter(console, f"making chips, {folder.name}") as count:
             make_simulated_chips(
                 folder,
-                range(first, first + number),
+                seeds,
                 places,
                 chip_px=recipe.chip_px,
-                processes=workers or os.cpu_count() or 1,
+                processes=makers,
                 on_event=partial(_count_chip, count),
             )
 
@@ -155,7 +184,7 @@ def _trained(
     lesson: Lesson,
     start: Checkpoint | None,
     device: str,
-    out: Path,
+    files: TrainingFiles,
     console: Console,
     processes: Processes,
 ) -> Checkpoint:
@@ -168,11 +197,9 @@ def _trained(
     from mapper.production.progress import Counter
 
     settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
-    state, folder = out.with_suffix(".state"), out.with_suffix(".report")
     listeners: Sequence[Callable[[Event], None]] = []
     if processes.is_first:
-        folder.mkdir(parents=True, exist_ok=True)
-        listeners = [curves_to(folder / "curves.csv")]
+        listeners = [curves_to(files.report / "curves.csv")]
     with Counter(console, "training") as count:
 
         def tell(event: Event) -> None:
@@ -181,10 +208,10 @@ def _trained(
             for listener in listeners:
                 listener(event)
 
-        trained = learn(lesson, settings, recipe.variant, tell, state, start, processes)
+        trained = learn(lesson, settings, recipe.variant, tell, files.state, start, processes)
     if processes.is_first:
-        checkpoint.save(trained, out, half=True)
-        _write_report(trained, lesson, settings, folder)
+        checkpoint.save(trained, files.weights, half=True)
+        _write_report(trained, lesson, settings, files.report)
     return trained
 
 

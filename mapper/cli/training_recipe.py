@@ -26,6 +26,8 @@ _WANTED = {
 def training_recipe(path: Path | None, flags: Mapping[str, Any]) -> TrainingRecipe:
     """The recipe of a training.
 
+    Where folders of chips are given, nothing is simulated besides unless that is asked for.
+
     Args:
         path: a TOML file with the keys of TrainingRecipe and a table [augmentation], or None.
         flags: by key; None means that the flag was not given.
@@ -40,6 +42,8 @@ def training_recipe(path: Path | None, flags: Mapping[str, Any]) -> TrainingReci
         raise RequestError(f"{source}: {AUGMENTATION_TABLE} is a table, [{AUGMENTATION_TABLE}]")
     values = _values(TrainingRecipe, table, source)
     values |= {key: value for key, value in flags.items() if value is not None}
+    if values.get("chips"):
+        values = {"simulated": 0, "held_out": 0} | values
     try:
         changed = Augmentation(**_values(Augmentation, changes, source))
         return TrainingRecipe(augmentation=changed, **values)

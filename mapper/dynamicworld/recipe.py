@@ -13,6 +13,26 @@ from mapper.lulcformer.augment import Augmentation
 from mapper.lulcformer.model import VARIANTS, Variant
 from mapper.lulcformer.training import TrainingSettings
 
+_TOKEN_PX = 32
+"""Pixels along a side of what the coarsest stage sees as one: other sides leave an edge out."""
+_MOST_CHIP_PX = 2048
+_LIMITS = {
+    "class_balance": (0.0, 1.0),
+    "label_smoothing": (0.0, 1.0),
+    "validation_share": (0.0, 0.9),
+    "drop_path": (0.0, 0.9),
+    "learning_rate": (1e-9, 1.0),
+    "final_learning_rate": (0.0, 1.0),
+    "weight_decay": (0.0, 1.0),
+    "clip_norm": (1e-9, 1e9),
+    "focal_gamma": (0.0, 10.0),
+    "average_decay": (0.0, 0.99999),
+    "warmup_steps": (0, 10**9),
+    "simulated": (0, 10**7),
+    "held_out": (0, 10**7),
+}
+"""Lowest and highest value of a setting; beyond it nothing is learned."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecipe:
@@ -70,18 +90,13 @@ class TrainingRecipe:
             raise RequestError(
                 f'variant "{self.variant}" is unknown; give one of {", ".join(VARIANTS)}'
             )
-        for name, low, high in (
-            ("class_balance", 0.0, 1.0),
-            ("label_smoothing", 0.0, 1.0),
-            ("validation_share", 0.0, 0.9),
-            ("drop_path", 0.0, 0.9),
-        ):
+        for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise RequestError(f"{name} is {value}, wanted {low:g}..{high:g}")
-        if self.simulated < 0 or self.held_out < 0:
+        if self.chip_px % _TOKEN_PX or not 0 < self.chip_px <= _MOST_CHIP_PX:
             raise RequestError(
-                f"simulated is {self.simulated} and held_out {self.held_out}; wanted 0 or more"
+                f"chip_px is {self.chip_px}, wanted a multiple of {_TOKEN_PX} up to {_MOST_CHIP_PX}"
             )
         if not (self.simulated or self.chips):
             raise RequestError("there is nothing to learn from; give simulated or chips")
@@ -128,5 +143,7 @@ class TrainingRecipe:
             device=device,
             precision=self.precision,
             compile=self.compile,
-            validate_every=self.validate_every or max(1, steps // 5),
+            validate_every=max(1, steps // 5)
+            if self.validate_every is None
+            else self.validate_every,
         )

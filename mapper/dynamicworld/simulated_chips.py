@@ -103,8 +103,13 @@ def simulated_chip(
     if draw < _WET_SHARE + _SETTLED_SHARE:
         others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
         spot = max(others, key=_wetness if draw < _WET_SHARE else _peopled)
-    looks = int(random.integers(2, 6)), int(random.integers(2, 9))
+    looks = int(random.integers(1, 6)), int(random.integers(1, 9))
     return chip_at(spot, int(random.integers(2**31)), looks, places)
+
+
+def chip_name(seed: int) -> str:
+    """What the file of a seed's chip is called, without its suffix."""
+    return f"simulated-{seed:08d}"
 
 
 def chip_at(spot: Spot, seed: int, looks: tuple[int, int], places: Places) -> Chip:

@@ -6,7 +6,7 @@ the CPU, so that one seed gives one training on every device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import log10, pi
 
 import torch
@@ -64,6 +64,10 @@ class Augmentation:
     """Share as noisy as if most looks had been dropped: speckle in radar, grain in optical."""
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{entry.name} is {value}, wanted 0..1")
         if self.radar_dropout + self.optical_dropout > 1:
             raise ValueError(
                 f"radar is dropped from {self.radar_dropout} of the chips and optical from "
@@ -211,7 +215,7 @@ def rectangles(
 def half_planes(
     chips: int, height: int, width: int, generator: Generator, device: torch.device
 ) -> Tensor:
-    """(chip, 1, y, x) bool, True on one side of a random line through the middle of the chip."""
+    """(chip, 1, y, x) bool, True on one side of a random line up to half a side off the middle."""
     angle, shift = torch.rand(2, chips, 1, 1, 1, generator=generator).to(device)
     angle = 2 * pi * angle
     y = (torch.arange(height, device=device)[:, None] + 0.5) / height - 0.5

@@ -11,12 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from made_chips import folder_of
+from made_chips import folder_of, noise_chip
 
 from mapper.cli import command_line
+from mapper.cli.training_files import TrainingFiles
 from mapper.cli.training_recipe import training_recipe
+from mapper.dynamicworld.chips import save_chip
 from mapper.dynamicworld.recipe import TrainingRecipe
-from mapper.errors import RequestError
+from mapper.dynamicworld.simulated_chips import chip_name
+from mapper.errors import CheckpointError, RequestError
 from mapper.lulcformer.checkpoint import load
 from mapper.production.stopping import SIGNALS
 
@@ -106,6 +109,8 @@ def test_killed_and_started_again_the_bytes_are_the_same(recipe: Path, in_one_go
     again = [sys.executable, *command(recipe, out)]
     subprocess.run(again, check=True, env=environment(), timeout=PATIENCE_S, capture_output=True)
     assert out.read_bytes() == in_one_go.read_bytes()
+    subprocess.run(again, check=True, env=environment(), timeout=PATIENCE_S, capture_output=True)
+    assert out.read_bytes() == in_one_go.read_bytes(), "once more, with nothing left to do"
     curves = [path.with_suffix(".report") / "curves.csv" for path in (out, in_one_go)]
     assert [row[0] for row in csv.reader(curves[0].open())] == [
         row[0] for row in csv.reader(curves[1].open())
@@ -157,7 +162,21 @@ def test_the_command_line_weighs_more_than_the_recipe(tmp_path: Path) -> None:
         ("simulated = 0", "nothing to learn from"),
         ("held_out = 0", "nothing to be tried on"),
         ("validation_share = 0.1", "validation_share is of the folders in chips"),
-        ("simulated = -1", "wanted 0 or more"),
+        ("simulated = -1", "simulated is -1, wanted 0.."),
+        ("learning_rate = -1", "learning_rate is -1.0, wanted"),
+        ("learning_rate = nan", "learning_rate is nan, wanted"),
+        ("weight_decay = -0.1", "weight_decay is -0.1, wanted 0..1"),
+        ("clip_norm = 0", "clip_norm is 0.0, wanted"),
+        ("focal_gamma = -2", "focal_gamma is -2.0, wanted 0..10"),
+        ("average_decay = 1", "average_decay is 1.0, wanted 0..0.99999"),
+        ("warmup_steps = -1", "warmup_steps is -1, wanted"),
+        ("validate_every = 0", "validate_every is 0; wanted at least 1"),
+        ("chip_px = 100", "chip_px is 100, wanted a multiple of 32"),
+        ("chip_px = 0", "chip_px is 0, wanted a multiple of 32"),
+        ("[augmentation]\nhaze = -0.5", "haze is -0.5, wanted 0..1"),
+        ("[augmentation]\nradar_dropout = 1.5", "radar_dropout is 1.5, wanted 0..1"),
+        ('chips = ["nowhere"]\nvalidation_share = 0.5', "no chip (*.chip.npz) in nowhere"),
+        ('start = "nothing.safetensors"', "nothing.safetensors cannot be read"),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_any_chip_is_made(
@@ -165,12 +184,71 @@ def test_a_wrong_recipe_is_refused_before_any_chip_is_made(
 ) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    assert command_line(["train", "--recipe", str(path), "--out", str(tmp_path / "x")]) == 2
+    out = str(tmp_path / "x.safetensors")
+    expected = CheckpointError.exit_code if "start" in text else RequestError.exit_code
+    assert command_line(["train", "--recipe", str(path), "--out", out]) == expected
     said = capfd.readouterr().err
     assert message in said and said.count("\n") == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["wrong.toml"]
-    with pytest.raises(RequestError):
-        training_recipe(path, {})
+
+
+@pytest.mark.parametrize(
+    ("out", "more", "code", "message"),
+    [
+        ("x", [], 2, 'wanted a file such as "x.safetensors"'),
+        ("x.state", [], 2, 'wanted a file such as "x.state.safetensors"'),
+        ("folder.safetensors", [], 6, "is a folder, wanted a file to write"),
+        ("wrong.toml/x.safetensors", [], 6, "wrong.toml is a file"),
+        ("x.safetensors", ["--workers", "-1"], 2, "--workers is -1, wanted at least 1"),
+        ("x.safetensors", ["--workers", "0"], 2, "--workers is 0, wanted at least 1"),
+        ("x.safetensors", ["--variant", "tiny"], 5, "of variant micro, wanted tiny"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_any_chip_is_made(
+    out: str,
+    more: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    micro_checkpoint: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(f'variant = "micro"\nstart = "{micro_checkpoint}"')
+    (tmp_path / "folder.safetensors").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    words = ["train", "--recipe", str(path), "--out", str(tmp_path / out), *more]
+    assert command_line(words) == code
+    said = capfd.readouterr().err
+    assert message in said and said.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_chips_of_another_training_are_not_taken_for_this_ones(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.safetensors"
+    words = ["train", "--simulated", "2", "--held-out", "1", "--variant", "micro"]
+    words += ["--workers", "1", "--out", str(out)]
+    folder = TrainingFiles(out).training
+    save_chip(noise_chip(1, 64), folder, chip_name(1))
+    assert command_line([*words, "--chip-size", "128"]) == 2
+    assert "holds chips of 64 px, wanted 128 px; remove" in capfd.readouterr().err
+    save_chip(noise_chip(2, 64), folder, chip_name(2))
+    assert command_line([*words, "--chip-size", "64"]) == 2
+    said = capfd.readouterr().err
+    assert "holds 2 chips, 1 of them beyond the 2 that are wanted; remove" in said
+    assert not TrainingFiles(out).held_out.exists() and len(list(folder.iterdir())) == 2
+
+
+def test_nothing_is_simulated_besides_chips_unless_asked_for() -> None:
+    own = training_recipe(None, {"chips": ("mine",), "validation_share": 0.1})
+    assert (own.simulated, own.held_out) == (0, 0)
+    both = training_recipe(None, {"chips": ("mine",), "simulated": 7, "validation_share": 0.1})
+    assert (both.simulated, both.held_out) == (7, 0)
+    assert training_recipe(None, {}).simulated == 400
+    with pytest.raises(RequestError, match="nothing to be tried on"):
+        training_recipe(None, {"chips": ("mine",)})
 
 
 def test_an_old_checkpoint_is_calibrated_by_itself(

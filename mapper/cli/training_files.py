@@ -1,0 +1,119 @@
+"""Where a training keeps what, and what is refused before the first chip is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mapper.dynamicworld.chips import SUFFIX, chip_paths, load_chip
+from mapper.dynamicworld.recipe import TrainingRecipe
+from mapper.errors import CheckpointError, OutputError, RequestError
+from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.production.room import require_writable
+
+WEIGHTS = ".safetensors"
+CHIP_BYTES = 6_000_000
+"""What one chip of 512 px takes on the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """What a training keeps beside its weights."""
+
+    weights: Path
+    """The checkpoint that it ends with."""
+
+    @property
+    def training(self) -> Path:
+        """Folder of the simulated chips to learn from."""
+        return self.weights.with_suffix(".chips") / "training"
+
+    @property
+    def held_out(self) -> Path:
+        """Folder of the simulated chips to be tried on."""
+        return self.weights.with_suffix(".chips") / "held-out"
+
+    @property
+    def state(self) -> Path:
+        """What a training goes on from."""
+        return self.weights.with_suffix(".state")
+
+    @property
+    def report(self) -> Path:
+        """Folder of curves, scores and calibration."""
+        return self.weights.with_suffix(".report")
+
+
+def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
+    """Where everything of a training goes.
+
+    Raises:
+        RequestError: `out` does not end in .safetensors: what is kept beside it is named by the
+            rest, and two trainings must not share that.
+        OutputError: it cannot be written, or there is no room for the chips.
+    """
+    if out.suffix != WEIGHTS:
+        raise RequestError(f'--out is {out}, wanted a file such as "{out.name}{WEIGHTS}"')
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder, wanted a file to write; choose another --out")
+    require_writable(out.parent, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
+    return TrainingFiles(out)
+
+
+def require_chips(folders: Sequence[str]) -> None:
+    """Refuse a folder without chips before others are made for hours.
+
+    Raises:
+        RequestError: a folder has none.
+    """
+    for folder in folders:
+        chip_paths(Path(folder))
+
+
+def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None:
+    """Refuse a folder whose chips were made for another training.
+
+    Args:
+        names: of the chips that it is to hold in the end, without suffix.
+
+    Raises:
+        RequestError: it holds others, or some of another size.
+    """
+    found = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    others = len({path.name for path in found} - {f"{name}{SUFFIX}" for name in names})
+    advice = f"remove {folder}, or choose another --out"
+    if others:
+        raise RequestError(
+            f"{folder} holds {len(found)} chips, {others} of them beyond the {len(names)} that "
+            f"are wanted; {advice}"
+        )
+    for path in found[:1]:
+        side = load_chip(path).label.shape[0]
+        if side != chip_px:
+            raise RequestError(f"{folder} holds chips of {side} px, wanted {chip_px} px; {advice}")
+
+
+def require_variant(start: Checkpoint, recipe: TrainingRecipe) -> None:
+    """Refuse to go on from a network of other sizes than the recipe's.
+
+    Raises:
+        CheckpointError: it has others.
+    """
+    if start.variant_name != recipe.variant:
+        raise CheckpointError(
+            f"the weights to start from, {recipe.start}, are of variant {start.variant_name}, "
+            f"wanted {recipe.variant}; give --variant {start.variant_name}, or other weights"
+        )
+
+
+def worker_count(wanted: int | None) -> int:
+    """Processes that make chips: as many as there are cores, unless told.
+
+    Raises:
+        RequestError: fewer than one.
+    """
+    if wanted is not None and wanted < 1:
+        raise RequestError(f"--workers is {wanted}, wanted at least 1")
+    return wanted or os.cpu_count() or 1
