@@ -113,12 +113,6 @@ def groups_over(needed: dict[Zone, BaseGeometry], first: date, last: date) -> li
     return found + _radar(needed, first, last)
 
 
-def seen_by(track: Track, orbit: int, lonlat: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """(point,) True inside an orbit's swath."""
-    across, _ = track.place(orbit, lonlat[:, 0], lonlat[:, 1])
-    return np.abs(across) < 1
-
-
 def _optical(zone: Zone, needed: dict[Zone, BaseGeometry], first: date, last: date) -> list[Group]:
     """The tiles of one zone that show needed ground, with their scenes."""
     groups = []

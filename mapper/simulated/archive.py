@@ -48,10 +48,8 @@ from mapper.simulated.need import needed_ground
 from mapper.simulated.painter import TRUTH, Painted, batches, blocks_of, paint
 from mapper.simulated.painting import surface
 
-DEFAULT_PERIOD = (date(2024, 6, 1), date(2024, 8, 31))
-"""First and last day of a simulation that names none."""
 INDEX = "items.json"
-VERSION = 1
+VERSION = 2
 """Goes up when the same request would give other pixels, so that old archives are made anew."""
 _MARKER = "simulated.json"
 _STARTED = "started.json"

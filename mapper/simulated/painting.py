@@ -36,13 +36,30 @@ _TEXTURE_M[[SHRUB, BUILT, BARE, SNOW]] = (38, 36, 55, 140)
 _RANK_STRETCH = np.array([0.7, 1.0, 1.5, 2.4], np.float32)
 """Wavelengths of the ranks relative to the class's, so that no single one shows."""
 _DRIFT_M = 900.0
-_HOUSE_M = 46.0
-"""Wavelength of houses and the gardens between them."""
-_QUARTER_M = 700.0
-"""Wavelength at which a town is densely or loosely built."""
-_GARDEN_SHARE, _GARDEN_SPREAD = 0.42, 0.26
-"""Share of built-up ground that shows a garden, yard or field instead of a roof or street: from
-almost none in a dense town to four fifths in a village of scattered houses."""
+_PATCH_M = 46.0
+"""Wavelength of what stands in other ground: houses and gardens, lone trees, clearings."""
+_DENSITY_M = 700.0
+"""Wavelength at which such patches are few or many."""
+_PATCH_SHARE = np.zeros(9, np.float32)
+_PATCH_SHARE[[TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE]] = (
+    *(0.05, 0.08, 0.08, 0.05, 0.12, 0.42, 0.05),
+)
+"""Share of each class's ground that shows another class."""
+_PATCH_SPREAD = np.zeros(9, np.float32)
+_PATCH_SPREAD[[TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE]] = (
+    *(0.05, 0.08, 0.08, 0.05, 0.1, 0.26, 0.05),
+)
+"""How that share varies from place to place: built-up ground shows almost nothing else in a dense
+town, and four fifths in a village of scattered houses."""
+_PATCHES = np.full((9, 4), BUILT, np.uint8)
+_PATCHES[TREES] = (SHRUB, GRASS, GRASS, BARE)
+_PATCHES[GRASS] = (TREES, SHRUB, BARE, CROPS)
+_PATCHES[FLOODED] = (WATER, GRASS, TREES, SHRUB)
+_PATCHES[CROPS] = (TREES, GRASS, BARE, SHRUB)
+_PATCHES[SHRUB] = (TREES, GRASS, BARE, BARE)
+_PATCHES[BUILT] = (TREES, GRASS, CROPS, BARE)
+_PATCHES[BARE] = (SHRUB, GRASS, GRASS, TREES)
+"""What shows in each class, commonest first."""
 _SEED = 12000
 
 
@@ -101,34 +118,36 @@ def _shown(
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.uint8]:
-    """(y, x) class that a pixel looks like: its own, or in a town also that of a garden.
+    """(y, x) class that a pixel looks like: its own, or that of a patch of something else.
 
-    Built-up land is a mixture on the ground, and labels of 10 m do not follow each roof: ground
-    between houses is labelled as built. Roads, whose unit is no block, have no gardens.
+    No ground of 10 m labels is pure: gardens lie between houses, trees stand in fields, woods have
+    clearings, and labels follow none of them. Roads, whose unit is no block, have no patches.
     """
     shown = truth.copy()
     normal = NOISE_SPREAD
     for row in range(truth.shape[0]):
         for column in range(truth.shape[1]):
-            if truth[row, column] != BUILT or unit[row, column] < np.uint32(0x80000000):
+            code = truth[row, column]
+            is_road = code == BUILT and unit[row, column] < np.uint32(0x80000000)
+            if is_road or _PATCH_SHARE[code] == 0:
                 continue
             a, b, c = x[row, column], y[row, column], z[row, column]
-            far = 1.0 / _QUARTER_M
-            loose = gradient(a * far, b * far, c * far, _SEED + 31) / normal
-            near = 1.0 / _HOUSE_M
-            house = gradient(a * near, b * near, c * near, _SEED + 32) / normal
+            far = 1.0 / _DENSITY_M
+            dense = gradient(a * far, b * far, c * far, _SEED + 31) / normal
+            near = 1.0 / _PATCH_M
+            patch = gradient(a * near, b * near, c * near, _SEED + 32) / normal
             # A logistic curve stands for the normal distribution's, to 0.01.
-            share = _GARDEN_SHARE + _GARDEN_SPREAD * loose
-            if 1.0 / (1.0 + math.exp(1.702 * house)) >= share:
+            share = _PATCH_SHARE[code] + _PATCH_SPREAD[code] * dense
+            if 1.0 / (1.0 + math.exp(1.702 * patch)) >= share:
                 continue
             wide = 0.4 * near
             kind = gradient(a * wide, b * wide, c * wide, _SEED + 33) / normal
             if kind < -0.5:
-                shown[row, column] = TREES
+                shown[row, column] = _PATCHES[code, 0]
             elif kind < 0.55:
-                shown[row, column] = GRASS
+                shown[row, column] = _PATCHES[code, 1]
             else:
-                shown[row, column] = CROPS if kind < 1.2 else BARE
+                shown[row, column] = _PATCHES[code, 2 if kind < 1.2 else 3]
     return shown
 
 
