@@ -38,13 +38,6 @@ def pieces_of(
     """
     if not parts:
         return []
-    cells = cells_of(bounds_of(parts), shape, origin)
+    cells = cells_of(Region.around(parts), shape, origin)
     inside = [[p for part in parts if (p := part.intersection(cell))] for cell in cells]
-    return [bounds_of(some) for some in inside if some]
-
-
-def bounds_of(parts: Sequence[Region]) -> Region:
-    """The smallest region that holds some regions of one zone."""
-    left, top = min(p.left for p in parts), min(p.top for p in parts)
-    right, bottom = max(p.right for p in parts), max(p.bottom for p in parts)
-    return Region(parts[0].zone, left, top, right - left, bottom - top)
+    return [Region.around(some) for some in inside if some]

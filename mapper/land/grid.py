@@ -13,6 +13,7 @@ never count a piece of ground twice.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -95,6 +96,13 @@ class Region:
         if self.zone != other.zone or left >= right or top >= bottom:
             return None
         return Region(self.zone, left, top, right - left, bottom - top)
+
+    @staticmethod
+    def around(parts: Sequence[Region]) -> Region:
+        """The smallest region that holds some regions of one zone; there is at least one."""
+        left, top = min(part.left for part in parts), min(part.top for part in parts)
+        right, bottom = max(part.right for part in parts), max(part.bottom for part in parts)
+        return Region(parts[0].zone, left, top, right - left, bottom - top)
 
     def slices_in(self, outer: Region) -> tuple[slice, slice]:
         """(y, x) slices that cut this region out of an array over `outer`."""
