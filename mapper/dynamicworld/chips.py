@@ -69,6 +69,7 @@ class Chip:
                 f"chip {self.place}: optical {self.optical.shape} and radar {self.radar.shape} do "
                 f"not fit labels {shape}; wanted {wanted[0]} and {wanted[1]}"
             )
+        _require_codes(self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def outline_of(path: Path) -> Outline:
     """
     with _opened(path) as arrays:
         label, facts = arrays["label"], json.loads(str(arrays["facts"]))
+        _require_codes(label)
         height, width = label.shape
         counts = count_classes(torch.from_numpy(label), CLASS_COUNT)
         return Outline(
@@ -193,6 +195,13 @@ def framed(chip: Chip, side: int) -> Chip:
         radar=np.pad(chip.radar, [(0, 0), *frame], constant_values=np.nan),
         label=np.pad(chip.label, frame, constant_values=NODATA),
     )
+
+
+def _require_codes(label: npt.NDArray[np.uint8]) -> None:
+    """Raise ValueError where a label is neither a class nor 255."""
+    strange = label[(label >= CLASS_COUNT) & (label != NODATA)]
+    if strange.size:
+        raise ValueError(f"label {strange[0]} is no class, wanted 0..{CLASS_COUNT - 1} or {NODATA}")
 
 
 @contextmanager

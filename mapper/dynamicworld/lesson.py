@@ -23,6 +23,9 @@ from mapper.lulcformer.losses import class_weights
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, chips may take this much; the network and others need some too."""
+TOKEN_PX = 32
+"""Pixels along a side of what the network's coarsest stage sees as one: of other sides than its
+multiples it leaves the edge out, and maps are made with 512."""
 CELL_DEG = 0.25
 """Ground is kept apart in cells of this size, so that neighbours stay on one side."""
 
@@ -36,11 +39,13 @@ class Lesson:
     normalisation: Mapping[str, Normalisation]
     """By band, of the training chips."""
     window_px: int
-    """Side of the chips."""
+    """Side of the chips, with their frames."""
     source: str
     """Where the pixels and labels come from."""
     simulated: bool
-    """True when any chip is of painted ground."""
+    """True when any training chip is of painted ground."""
+    tried_on_simulated: bool
+    """True when any validation chip is."""
     class_counts: tuple[int, ...]
     """Labelled pixels of each class in the training chips."""
 
@@ -56,7 +61,8 @@ def lesson_of(
 ) -> Lesson:
     """The chips of some folders.
 
-    Smaller chips are framed with pixels that are neither seen nor labelled, up to the largest.
+    Smaller chips are framed with pixels that are neither seen nor labelled, up to the largest, or
+    to the next multiple of 32 px: chips of 510 px make a network for windows of 512 px.
     They are held in memory as far as it goes, those to be tried on first; a set that does not fit
     is read from disk as it is drawn from. That changes nothing but the time.
 
@@ -69,14 +75,14 @@ def lesson_of(
         memory_bytes: what the chips may take; None is a share of what is free.
 
     Raises:
-        RequestError: a folder has no chips, a file is no chip, or both sides have a chip of one
-            place.
+        RequestError: a folder has no chips, a file is no chip, both sides have a chip of one
+            place, or nothing is labelled on one of them.
     """
     learned, tried = _outlines(training), _outlines(validation)
     for chip in _outlines(mixed):
         (tried if kept_apart(chip, validation_share) else learned).append(chip)
     _require_apart(learned, tried)
-    side = max(max(chip.shape) for chip in (*learned, *tried))
+    side = _side((*learned, *tried))
     paths = [chip.path for chip in learned]
     if normalisation is None:
         chips = read_ahead(load_chip, paths)
@@ -90,6 +96,7 @@ def lesson_of(
         window_px=side,
         source="; ".join(sorted({chip.source for chip in learned})),
         simulated=any(chip.simulated for chip in learned),
+        tried_on_simulated=any(chip.simulated for chip in tried),
         class_counts=tuple(map(sum, zip(*(chip.class_counts for chip in learned), strict=True))),
     )
 
@@ -107,6 +114,16 @@ def _require_apart(learned: Sequence[Outline], tried: Sequence[Outline]) -> None
             f"{len(learned)} chips to learn from and {len(tried)} to be tried on; wanted some of "
             "each: give more chips, or another validation_share"
         )
+    for chips, what in ((learned, "to learn from"), (tried, "to be tried on")):
+        if not any(sum(chip.class_counts) for chip in chips):
+            raise RequestError(
+                f"no pixel of the {len(chips)} chips {what} is labelled; give chips with labels"
+            )
+
+
+def _side(chips: Sequence[Outline]) -> int:
+    """The side of a square for all of some chips, a multiple of `TOKEN_PX`."""
+    return -(-max(max(chip.shape) for chip in chips) // TOKEN_PX) * TOKEN_PX
 
 
 def chip_memory_bytes() -> float:
@@ -134,7 +151,7 @@ def normalisation_in(checkpoint: Checkpoint) -> dict[str, Normalisation]:
 
 
 def chips_for(checkpoint: Checkpoint, folder: Path, memory_bytes: float | None = None) -> Chips:
-    """The chips of a folder, normalised as a checkpoint asks.
+    """The chips of a folder, normalised as a checkpoint asks, in windows of its size.
 
     Args:
         memory_bytes: see `lesson_of`.
@@ -143,7 +160,7 @@ def chips_for(checkpoint: Checkpoint, folder: Path, memory_bytes: float | None =
         RequestError: the folder has no chips, or a file is no chip.
     """
     chips = _outlines(folder)
-    side = max(max(chip.shape) for chip in chips)
+    side = max(checkpoint.window, _side(chips))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     return chip_set([chip.path for chip in chips], side, normalisation_in(checkpoint), room)
 

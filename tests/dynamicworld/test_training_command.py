@@ -8,18 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 from made_chips import folder_of, noise_chip
 
 from mapper.cli import command_line
 from mapper.cli.training_files import TrainingFiles
 from mapper.cli.training_recipe import training_recipe
-from mapper.dynamicworld.chips import save_chip
+from mapper.dynamicworld.chips import Chip, load_chip, save_chip
+from mapper.dynamicworld.lesson import lesson_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import chip_name
 from mapper.errors import CheckpointError, RequestError
+from mapper.land.legend import NODATA
 from mapper.lulcformer.checkpoint import load
 from mapper.production.stopping import SIGNALS
 
@@ -264,3 +270,71 @@ def test_an_old_checkpoint_is_calibrated_by_itself(
     assert f"1 before, {new.temperature:g} now" in capfd.readouterr().out
     assert command_line([*given, "--precision", "half"]) == 2
     assert 'precision "half" is unknown; give one of fp32' in capfd.readouterr().err
+
+
+def test_chips_of_dynamic_world_make_a_network_for_the_windows_of_a_map(tmp_path: Path) -> None:
+    """Its tiles have 510 px; a network that was trained with 510 px would be refused by a run."""
+    learned = folder_of(tmp_path / "a", range(1), side=496)
+    save_chip(cut(noise_chip(7, 512), 510), learned, "of-510")
+    lesson = lesson_of(learned, folder_of(tmp_path / "b", range(1, 2)), memory_bytes=0)
+    assert lesson.window_px == 512
+    seen = lesson.training.take(torch.tensor([1])).label[0] != NODATA
+    assert int(seen.sum()) == 510 * 510
+
+
+def cut(chip: Chip, side: int) -> Chip:
+    return replace(
+        chip,
+        optical=chip.optical[:, :side, :side],
+        radar=chip.radar[:, :side, :side],
+        label=chip.label[:side, :side],
+    )
+
+
+def test_chips_without_labels_or_with_unknown_ones_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good, blank, strange = tmp_path / "good", tmp_path / "blank", tmp_path / "strange"
+    folder_of(good, range(2))
+    for seed in (3, 4):
+        chip = noise_chip(seed)
+        save_chip(replace(chip, label=np.full_like(chip.label, NODATA)), blank, f"{seed}")
+    label = noise_chip(5).label
+    label[3, 4] = 17
+    save_chip(noise_chip(5), strange, "chip")
+    rewritten(strange / "chip.chip.npz", label)
+    for learned, tried, message in (
+        (good, blank, "no pixel of the 2 chips to be tried on is labelled"),
+        (blank, good, "no pixel of the 2 chips to learn from is labelled"),
+        (good, strange, "label 17 is no class, wanted 0..8 or 255"),
+    ):
+        words = ["train", "--chips", learned, "--validation", tried, "--variant", "micro"]
+        words += ["--out", tmp_path / "x.safetensors"]
+        assert command_line([str(word) for word in words]) == 2
+        said = capfd.readouterr().err
+        assert message in said and said.count("\n") == 1
+    with pytest.raises(RequestError, match="label 17"):
+        load_chip(strange / "chip.chip.npz")
+
+
+def rewritten(path: Path, label: npt.NDArray[np.uint8]) -> None:
+    """Another label in the file of a chip, which mapper itself would not write."""
+    with np.load(path) as arrays:
+        held = dict(arrays)
+    with path.open("wb") as file:
+        np.savez(file, **{**held, "label": label})
+
+
+@pytest.mark.slow
+def test_weights_are_trained_further_with_other_dropped_paths(
+    tmp_path: Path, micro_checkpoint: Path
+) -> None:
+    path, out = tmp_path / "r.toml", tmp_path / "further.safetensors"
+    folder_of(tmp_path / "chips", range(8))
+    path.write_text('drop_path = 0.2\nvalidation_share = 0.4\nvariant = "micro"\nsteps = 2')
+    words = ["train", "--recipe", path, "--chips", tmp_path / "chips", "--batch", 2]
+    words += ["--start", micro_checkpoint, "--device", "cpu", "--out", out]
+    assert command_line([str(word) for word in words]) == 0
+    made = load(out)
+    assert made.variant.drop_path == 0.2
+    assert made.normalisation == load(micro_checkpoint).normalisation
