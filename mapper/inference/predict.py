@@ -25,6 +25,7 @@ from mapper.imagery.bands import (
 )
 from mapper.imagery.composite import Composite
 from mapper.inference.on_cpu import OnCpu
+from mapper.inference.on_device import OnDevice
 from mapper.inference.precision import resolve_device, resolve_precision
 from mapper.inference.windows import WINDOW_PX, windows_touching
 from mapper.land.grid import Region
@@ -80,7 +81,10 @@ class Predictor:
         self.precision = resolve_precision(self.device, precision)
         network = for_inference(model_of(checkpoint).to(self.device), self.precision.dtype)
         rules = {band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()}
-        self._engine = OnCpu(network, rules, checkpoint.temperature, self.precision, threads)
+        facts = (network, rules, checkpoint.temperature, self.precision)
+        self._engine = (
+            OnCpu(*facts, threads) if self.device.type == "cpu" else OnDevice(*facts, self.device)
+        )
 
     def predict(
         self,

@@ -14,9 +14,8 @@ probabilities are the same to the last bit whatever region it was computed for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import reduce
 from itertools import product
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +78,7 @@ def needed_region(region: Region, wanted: npt.NDArray[np.bool_]) -> Region:
         region: where the mask lies, usually a tile.
         wanted: (y, x) over `region`; some pixel must be True.
     """
-    return reduce(_joined, windows_touching(region, wanted))
+    return Region.around(windows_touching(region, wanted))
 
 
 def touches(window: Region, region: Region, wanted: npt.NDArray[np.bool_]) -> bool:
@@ -105,11 +104,55 @@ def weights() -> npt.NDArray[np.float32]:
     return np.outer(taper(), taper())
 
 
-def blend(pieces: Iterable[tuple[Region, A]]) -> Iterator[tuple[Region, A]]:
-    """Weighted sums of overlapping windows, each square as soon as it is finished.
+class Seams(Generic[A]):
+    """What windows hand on to later ones: pieces joined in order of row, then column.
 
     Only the edges that later windows need are kept: memory grows with a row of windows by
     class x 128 x 384 values each, never with the area.
+    """
+
+    def __init__(self) -> None:
+        self._above: dict[int, A] = {}
+        self._below: dict[int, A] = {}
+        self._before: tuple[Region, A] | None = None
+
+    def join(self, window: Region, piece: A) -> None:
+        """Add what earlier windows said; the upper left 384 x 384 of the piece are final then.
+
+        Args:
+            window: the next one.
+            piece: its probabilities times `weights()`, (class, 512, 512) float32; overwritten, and
+                read once more when the next one is joined.
+        """
+        before = self._before
+        if before is None or window.top != before[0].top:
+            started_next_row = before is not None and window.top == before[0].top + STRIDE_PX
+            self._above, self._below = (self._below if started_next_row else {}), {}
+            before = None
+        self._add_neighbours(window, piece, before)
+        # Plus zero is a copy; a slice would keep its whole window in memory.
+        self._below[window.left] = piece[:, STRIDE_PX:, :STRIDE_PX] + 0
+        self._before = (window, piece)
+
+    def _add_neighbours(self, window: Region, piece: A, before: tuple[Region, A] | None) -> None:
+        """Every pixel gets one addition: a sum handed on from the left holds what was above it."""
+        above = self._above
+        if before is not None and before[0].left == window.left - STRIDE_PX:
+            edge = piece[:, :, :OVERLAP_PX]
+            edge += before[1][:, :, STRIDE_PX:]
+        elif window.left in above:
+            corner = piece[:, :OVERLAP_PX, :OVERLAP_PX]
+            corner += above[window.left][:, :, :OVERLAP_PX]
+        if window.left in above:
+            top = piece[:, :OVERLAP_PX, OVERLAP_PX:STRIDE_PX]
+            top += above[window.left][:, :, OVERLAP_PX:]
+        if window.left + STRIDE_PX in above:
+            corner = piece[:, :OVERLAP_PX, STRIDE_PX:]
+            corner += above[window.left + STRIDE_PX][:, :, :OVERLAP_PX]
+
+
+def blend(pieces: Iterable[tuple[Region, A]]) -> Iterator[tuple[Region, A]]:
+    """Weighted sums of overlapping windows, each square as soon as it is finished.
 
     Args:
         pieces: windows in order of row, then column, with probabilities times `weights()`:
@@ -119,49 +162,12 @@ def blend(pieces: Iterable[tuple[Region, A]]) -> Iterator[tuple[Region, A]]:
         the cells of the windows, (class, 384, 384) float32, views that are to be used before the
         next is asked for. A pixel's sum is complete if every window that holds it was given.
     """
-    above: dict[int, A] = {}
-    below: dict[int, A] = {}
-    before: tuple[Region, A] | None = None
+    seams: Seams[A] = Seams()
     for window, piece in pieces:
-        if before is None or window.top != before[0].top:
-            started_next_row = before is not None and window.top == before[0].top + STRIDE_PX
-            above, below = (below if started_next_row else {}), {}
-            before = None
-        _add_neighbours(window, piece, before, above)
-        # Plus zero is a copy; a slice would keep its whole window in memory.
-        below[window.left] = piece[:, STRIDE_PX:, :STRIDE_PX] + 0
-        before = (window, piece)
+        seams.join(window, piece)
         yield cell_of(window), piece[:, :STRIDE_PX, :STRIDE_PX]
-
-
-def _add_neighbours(
-    window: Region, piece: A, before: tuple[Region, A] | None, above: dict[int, A]
-) -> None:
-    """Add what earlier windows said about this one's pixels; every pixel gets one addition.
-
-    A sum handed on from the left holds what was above it already, so it is added once and whole.
-    """
-    if before is not None and before[0].left == window.left - STRIDE_PX:
-        edge = piece[:, :, :OVERLAP_PX]
-        edge += before[1][:, :, STRIDE_PX:]
-    elif window.left in above:
-        corner = piece[:, :OVERLAP_PX, :OVERLAP_PX]
-        corner += above[window.left][:, :, :OVERLAP_PX]
-    if window.left in above:
-        top = piece[:, :OVERLAP_PX, OVERLAP_PX:STRIDE_PX]
-        top += above[window.left][:, :, OVERLAP_PX:]
-    if window.left + STRIDE_PX in above:
-        corner = piece[:, :OVERLAP_PX, STRIDE_PX:]
-        corner += above[window.left + STRIDE_PX][:, :, :OVERLAP_PX]
 
 
 def _places(first: int, end: int) -> range:
     """Which windows along one axis share a pixel with first..end-1."""
     return range((first - WINDOW_PX) // STRIDE_PX + 1, (end - 1) // STRIDE_PX + 1)
-
-
-def _joined(one: Region, other: Region) -> Region:
-    """The bounding rectangle of two regions of one zone."""
-    left, top = min(one.left, other.left), min(one.top, other.top)
-    right, bottom = max(one.right, other.right), max(one.bottom, other.bottom)
-    return Region(one.zone, left, top, right - left, bottom - top)

@@ -1,0 +1,152 @@
+"""Windows answered on a GPU, batch after batch, while the host cuts the next and files the last.
+
+Raw pixels go there and bytes come back: normalising, softmax, weights, sums and classes are the
+device's work, in float32. Runs on torch's CPU device as well, which is how it is tested.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from mapper.imagery.bands import Normalisation
+from mapper.imagery.composite import Composite
+from mapper.inference.answers import Answers, most_likely
+from mapper.inference.precision import Precision, no_number
+from mapper.inference.staging import Inbox, Lane, Outbox, current, fastest
+from mapper.inference.windows import STRIDE_PX, Seams, cell_of, taper
+from mapper.land.grid import Region
+
+BATCH = 16
+"""Windows per batch on a GPU."""
+IN_FLIGHT = 2
+"""Batches whose answers are awaited while the next is prepared."""
+MOST_CUTTERS = 8
+"""Threads that copy windows into pinned memory: one gives 8 GB/s, a GPU eats as much."""
+
+Codes = npt.NDArray[np.uint8]
+
+
+class OnDevice:
+    """A network on a device of torch; threads that ask at the same time wait for one another."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        normalisation: Mapping[str, Normalisation],
+        temperature: float,
+        precision: Precision,
+        device: torch.device,
+        batch: int = BATCH,
+    ) -> None:
+        """Take memory on both sides and record the network.
+
+        Args:
+            network: logits of (optical, radar, optical mask, radar mask), on the device.
+            normalisation: by band name.
+            temperature: of the calibration.
+            precision: what the network computes in.
+            device: where.
+            batch: windows answered at once; one shape for all, so that bytes repeat.
+        """
+        self._precision, self._device, self._batch = precision, device, batch
+        self._lock = Lock()
+        cutters = min(MOST_CUTTERS, os.cpu_count() or 1)
+        self._cutters = ThreadPoolExecutor(cutters, "cutter")
+        self._answers = Answers(network, normalisation, temperature).to(device)
+        self._edges = torch.from_numpy(taper()).to(device)
+        with current(device), torch.inference_mode():
+            self._inboxes = cycle([Inbox(batch, device) for _ in range(2)])
+            self._outboxes = cycle([Outbox(batch, device) for _ in range(IN_FLIGHT + 1)])
+            self._there, self._back = Lane(device), Lane(device)
+            self._step = fastest(self._answer, [*next(self._inboxes).there, self._edges])
+
+    def cells(
+        self, composite: Composite, windows: list[Region]
+    ) -> Iterator[tuple[Region, Codes, Codes]]:
+        """The finished squares of the map: where each lies, its codes and percents (y, x).
+
+        They are views, to be used before the next is asked for.
+
+        Args:
+            composite: covers every window.
+            windows: in order of row, then column.
+
+        Raises:
+            CheckpointError: the network answered something that is no number.
+        """
+        with self._lock:
+            seams: Seams[Tensor] = Seams()
+            waiting: deque[tuple[list[Region], Outbox]] = deque()
+            for first in range(0, len(windows), self._batch):
+                batch = windows[first : first + self._batch]
+                waiting.append((batch, self._begin(composite, batch, seams)))
+                if len(waiting) > IN_FLIGHT:
+                    yield from self._finished(*waiting.popleft())
+            while waiting:
+                yield from self._finished(*waiting.popleft())
+
+    def alone(self, composite: Composite) -> tuple[Codes, Codes]:
+        """Codes and percents (y, x) of one window by itself; the composite is of its size."""
+        with self._lock, current(self._device), torch.inference_mode():
+            flat = torch.ones_like(self._edges)
+            answers, finite = self._weighted(composite, [composite.region], flat)
+            if not bool(finite[0]):
+                raise no_number(composite.region, self._precision)
+            code, percent = most_likely(answers[:1])[0].cpu().numpy()
+            return code, percent
+
+    def close(self) -> None:
+        """Let the threads go; nothing more can be asked."""
+        self._cutters.shutdown()
+
+    def _begin(self, composite: Composite, windows: list[Region], seams: Seams[Tensor]) -> Outbox:
+        """Tell the device all it has to do for a batch, without waiting for any of it."""
+        with current(self._device), torch.inference_mode():
+            answers, finite = self._weighted(composite, windows, self._edges)
+            for window, answer in zip(windows, answers, strict=False):
+                seams.join(window, answer)
+            # Whatever windows come later, these squares are final.
+            codes = most_likely(answers[:, :, :STRIDE_PX, :STRIDE_PX])
+            outbox = next(self._outboxes)
+            outbox.fetch(codes, finite, self._back)
+            return outbox
+
+    def _weighted(
+        self, composite: Composite, windows: list[Region], edges: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(window, class, y, x) probabilities times `edges`, and (window,) whether numbers."""
+        inbox = next(self._inboxes)
+        inbox.fill(composite, windows, self._cutters)
+        answers, finite = self._step(*inbox.send(self._there), edges)
+        inbox.taken()
+        return answers, finite
+
+    def _answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """In float32 where that is asked for, and the same kernels every time."""
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            answers: tuple[Tensor, Tensor] = self._answers(*inputs)
+            return answers
+
+    def _finished(
+        self, windows: list[Region], outbox: Outbox
+    ) -> Iterator[tuple[Region, Codes, Codes]]:
+        """The cells of a batch, as soon as they have arrived."""
+        answers, finite = outbox.open()
+        for window, is_finite, (code, percent) in zip(
+            windows, finite, answers.numpy(), strict=False
+        ):
+            if not is_finite:
+                raise no_number(window, self._precision)
+            yield cell_of(window), code, percent

@@ -1,0 +1,182 @@
+"""How windows come to a device and answers come back, while the device computes others.
+
+On CUDA, copies run on streams of their own, from and to pinned memory, and a network's kernels are
+recorded once and replayed as one. On any other device the same steps are plain copies.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mapper.imagery.bands import OPTICAL_BANDS, OPTICAL_NODATA, RADAR_BANDS, RADAR_NODATA
+from mapper.imagery.composite import Composite
+from mapper.inference.windows import STRIDE_PX, WINDOW_PX
+from mapper.land.grid import Region
+
+log = logging.getLogger(__name__)
+
+WARM_UPS = 3
+"""Calls before a recording, in which libraries choose kernels and take memory."""
+
+
+class Lane:
+    """An order of copies beside the computing, where the device has streams."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = _new_stream(device) if device.type == "cuda" else None
+
+    def entered(self) -> AbstractContextManager[object]:
+        """Work that is told inside goes into this order."""
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
+
+class Mark:
+    """A moment in the order of a stream, to be waited for by another stream or by the host."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._event = _new_event() if device.type == "cuda" else None
+
+    def set(self) -> None:
+        """Here and now, in the stream that this thread gives its work to."""
+        if self._event is not None:
+            self._event.record()
+
+    def hold(self) -> None:
+        """Let that stream go on only after the mark."""
+        if self._event is not None:
+            self._event.wait()
+
+    def wait(self) -> None:
+        """Let the host go on only after the mark."""
+        if self._event is not None:
+            self._event.synchronize()
+
+
+class Inbox:
+    """A batch of raw windows, on the host and on the device."""
+
+    def __init__(self, batch: int, device: torch.device) -> None:
+        pinned, square = device.type == "cuda", (WINDOW_PX, WINDOW_PX)
+        shapes = ((batch, len(OPTICAL_BANDS), *square), (batch, len(RADAR_BANDS), *square))
+        kinds = zip(shapes, (torch.int16, torch.float32), strict=True)
+        self._host = [torch.zeros(s, dtype=kind, pin_memory=pinned) for s, kind in kinds]
+        self.there = [torch.empty_like(x, device=device) for x in self._host]
+        self._sent, self._read = Mark(device), Mark(device)
+
+    def fill(self, composite: Composite, windows: list[Region], cutters: Executor) -> None:
+        """Cut windows out of a composite; places that are left over become blind ones."""
+        self._sent.wait()  # what was here before must have left
+        optical, radar = (x.numpy() for x in self._host)
+        digits = optical.view(np.uint16)
+
+        def cut(place: int) -> None:
+            here = windows[place].slices_in(composite.region)
+            digits[place] = composite.optical[:, *here]
+            radar[place] = composite.radar[:, *here]
+
+        list(cutters.map(cut, range(len(windows))))
+        digits[len(windows) :] = OPTICAL_NODATA
+        radar[len(windows) :] = RADAR_NODATA
+
+    def send(self, lane: Lane) -> list[Tensor]:
+        """Copy to the device; the computing stream will find the windows there."""
+        with lane.entered():
+            self._read.hold()
+            for there, here in zip(self.there, self._host, strict=True):
+                there.copy_(here, non_blocking=True)
+            self._sent.set()
+        self._sent.hold()
+        return self.there
+
+    def taken(self) -> None:
+        """What was sent has been read, as far as the computing stream was told up to here."""
+        self._read.set()
+
+
+class Outbox:
+    """A batch's answers on the host: codes and percents, and whether they are numbers."""
+
+    def __init__(self, batch: int, device: torch.device) -> None:
+        pinned, shape = device.type == "cuda", (batch, 2, STRIDE_PX, STRIDE_PX)
+        self._answers = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+        self._finite = torch.empty(batch, dtype=torch.bool, pin_memory=pinned)
+        self._computed, self._arrived = Mark(device), Mark(device)
+
+    def fetch(self, answers: Tensor, finite: Tensor, lane: Lane) -> None:
+        """Begin to copy from the device, once what is copied has been computed."""
+        self._computed.set()
+        self._kept = answers, finite  # their memory must not be used again before they are copied
+        with lane.entered():
+            self._computed.hold()
+            self._answers.copy_(answers, non_blocking=True)
+            self._finite.copy_(finite, non_blocking=True)
+            self._arrived.set()
+
+    def open(self) -> tuple[Tensor, list[bool]]:
+        """(window, 2, y, x) uint8 and a truth for each window, once they are here."""
+        self._arrived.wait()
+        del self._kept
+        return self._answers, self._finite.tolist()
+
+
+Step = Callable[..., Iterable[Tensor]]
+
+
+class Recorded:
+    """A function of tensors of fixed shapes, replayed as a CUDA graph: one launch for hundreds."""
+
+    def __init__(self, step: Step, examples: list[Tensor]) -> None:
+        """Run a few times beside the current stream, then record.
+
+        Raises:
+            RuntimeError: something in it cannot be recorded.
+        """
+        self._inputs = [x.clone() for x in examples]
+        beside = _new_stream(examples[0].device)
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            for _ in range(WARM_UPS):
+                step(*self._inputs)
+        torch.cuda.current_stream().wait_stream(beside)
+        self._graph = torch.cuda.CUDAGraph()
+        # Other threads may read, write or map meanwhile: only this one's calls are recorded.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self._outputs = list(step(*self._inputs))
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """The outputs, in memory of their own: the next replay writes over the recorded ones."""
+        for mine, given in zip(self._inputs, inputs, strict=True):
+            mine.copy_(given)
+        self._graph.replay()
+        return [x.clone() for x in self._outputs]
+
+
+def fastest(step: Step, examples: list[Tensor]) -> Step:
+    """The same function recorded, where that can be done; else as it is."""
+    if examples[0].device.type != "cuda":
+        return step
+    try:
+        return Recorded(step, examples)
+    except RuntimeError as error:
+        log.debug("no CUDA graph, each kernel is launched by itself: %s", error)
+        return step
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Streams, events and recordings inside belong to that device, where it is one of several."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def _new_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def _new_event() -> torch.cuda.Event:
+    return torch.cuda.Event()  # type: ignore[no-untyped-call]
