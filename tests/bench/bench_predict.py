@@ -1,11 +1,15 @@
 """What a window costs besides the network: all CPU time over CPU time inside `forward`.
 
-    python tests/bench/bench_predict.py --variant tiny --side 1024 --side 2048 [--json out.json]
+    PYTHONPATH=. python tests/bench/bench_predict.py --side 1024 --side 4096 [--json F]
 
 The ratio is the price of cutting, normalising, softmax, weighting, blending, argmax and confidence;
 1.00 would be free. The peak is resident memory above what the process held with its input and its
 weights, result layers included (Linux only: it resets the process's high-water mark). Where monai
 is installed (the extra `peers`), its sliding window makes the same map with the same network.
+
+    PYTHONPATH=. python tests/bench/bench_predict.py --end-to-end --device cuda --side 4096
+
+says instead how many windows a second a device turns into bytes, beside the network alone.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from end_to_end import Throughput, throughput
 from torch import Tensor
 
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
@@ -87,7 +92,7 @@ def measure(variant: str, precision: str, threads: int, side: int, peers: bool) 
     """Map one region, by ourselves and then by the peers, each after a warm-up."""
     given = checkpoint(variant)
     predictor = Predictor(given, "cpu", precision, threads)
-    region = Region(Zone(32, False), 100 * STRIDE_PX, 1300 * STRIDE_PX, side, side)
+    region = place(side)
     wanted = np.ones(region.shape, np.bool_)
     pixels = composite(needed_region(region, wanted))
     corner = Region(region.zone, region.left, region.top, 1, 1)
@@ -105,6 +110,18 @@ def measure(variant: str, precision: str, threads: int, side: int, peers: bool) 
         theirs = timed(inside, lambda: slide(given, inside, pixels)[2])
         found.append(Figures("monai", *facts, *theirs))
     return found
+
+
+def whole(variant: str, precision: str, device: str, side: int) -> Throughput:
+    """Windows a second on a device."""
+    region = place(side)
+    pixels = composite(needed_region(region, np.ones(region.shape, np.bool_)))
+    return throughput(checkpoint(variant), device, precision, region, pixels)
+
+
+def place(side: int) -> Region:
+    """A square whose corner is a window's: as many windows as its side says."""
+    return Region(Zone(32, False), 100 * STRIDE_PX, 1300 * STRIDE_PX, side, side)
 
 
 def cut(pixels: Composite, region: Region) -> Composite:
@@ -156,18 +173,23 @@ def main() -> None:
     parser.add_argument("--precision", action="append")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", type=int, action="append", help="pixels; default 2048")
+    parser.add_argument("--device", default="cpu", help="of --end-to-end: cpu or cuda")
+    parser.add_argument("--end-to-end", action="store_true", help="windows a second, on a device")
     parser.add_argument("--alone", action="store_true", help="leave the peers out")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     absent = [peer for peer in PEERS if importlib.util.find_spec(peer) is None]
-    if absent and not given.alone:
+    peers = not (absent or given.alone or given.end_to_end)
+    if absent and not (given.alone or given.end_to_end):
         print("left out, for it is not installed (pip install mapper[peers]):", *absent)
     found: list[dict[str, Any]] = []
     for variant, precision, side in product(
         given.variant or ["tiny"], given.precision or ["auto"], given.side or [2048]
     ):
-        rows = measure(variant, precision, given.threads, side, not (absent or given.alone))
-        found += map(asdict, rows)
+        if given.end_to_end:
+            found.append(asdict(whole(variant, precision, given.device, side)))
+        else:
+            found += map(asdict, measure(variant, precision, given.threads, side, peers))
     width = max(map(len, found[0])) + 1
     print(" ".join(name.rjust(width) for name in found[0]))
     for row in found:
