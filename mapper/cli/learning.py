@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,20 +194,26 @@ def _trained(
     from mapper.dynamicworld.lesson import weights_of_classes
     from mapper.lulcformer import checkpoint
     from mapper.lulcformer.curves import curves_to
-    from mapper.lulcformer.training import Stepped
+    from mapper.lulcformer.training import Learned, Stepped
     from mapper.production.progress import Counter
+    from mapper.production.stopping import noting, stop_if_asked
 
     settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
     listeners: Sequence[Callable[[Event], None]] = []
     if processes.is_first:
         listeners = [curves_to(files.report / "curves.csv")]
-    with Counter(console, "training") as count:
+    # A signal ends a training after the step it comes in. One process of several cannot wait for
+    # that: the others would wait for it.
+    alone = noting() if processes.count == 1 else nullcontext()
+    with alone, Counter(console, "training") as count:
 
         def tell(event: Event) -> None:
             if isinstance(event, Stepped):
                 count(event.step, event.of, f", loss {event.loss:.3f}")
             for listener in listeners:
                 listener(event)
+            if isinstance(event, Learned):
+                stop_if_asked()
 
         trained = learn(lesson, settings, recipe.variant, tell, files.state, start, processes)
     if processes.is_first:

@@ -20,7 +20,7 @@ from mapper.lulcformer.checkpoint import replace_file
 from mapper.lulcformer.figures import Line, draw_curves
 from mapper.lulcformer.report import MEASURES, SHOWN
 from mapper.lulcformer.scores import ALL_SEEN
-from mapper.lulcformer.training import Event, Stepped, Validated
+from mapper.lulcformer.training import Event, Learned, Stepped, Validated
 
 STEP_COLUMNS = ("step", "loss", "learning_rate")
 DRAWN = ("overall accuracy", "mean IoU")
@@ -39,6 +39,8 @@ def curves_to(path: Path) -> Callable[[Event], None]:
 
     def tell(event: Event) -> None:
         nonlocal begun
+        if isinstance(event, Learned):
+            return
         if begun:
             _append(path, _row(event))
         else:
@@ -85,7 +87,7 @@ def _columns() -> list[str]:
     return [*STEP_COLUMNS, *validated]
 
 
-def _row(event: Event) -> Row:
+def _row(event: Stepped | Validated) -> Row:
     if isinstance(event, Stepped):
         numbers = (event.step, f"{event.loss:.6g}", f"{event.learning_rate:.6g}")
         return {name: str(number) for name, number in zip(STEP_COLUMNS, numbers, strict=True)}

@@ -5,11 +5,11 @@ All that is random in step n follows from (seed, n), so a state to resume from h
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import cos, isfinite, pi
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -19,14 +19,22 @@ from mapper.errors import RequestError
 from mapper.lulcformer.augment import Augmentation, augment
 from mapper.lulcformer.averages import MovingAverage, PartStatistics
 from mapper.lulcformer.chance import draw, seed_of
-from mapper.lulcformer.checkpoint import replace_file
 from mapper.lulcformer.chips import Batch, Chips, Some, joined
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
+from mapper.lulcformer.state import (
+    mark_of_chips,
+    mark_of_weights,
+    read_state,
+    require_same,
+    write_state,
+)
 
 ADAM_BETAS = (0.9, 0.999)
+KEEP_EVERY_S = 600.0
+"""A kill costs no more than about this of work, in seconds, or the time between two validations."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -110,7 +118,15 @@ class Validated:
     """Whether no earlier validation was better."""
 
 
-Event = Stepped | Validated
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One more step is done, with all that was due after it. Who raises an exception now ends the
+    training: its state is kept first."""
+
+    step: int
+
+
+Event = Stepped | Validated | Learned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,17 +156,20 @@ def train(
 
     Args:
         start: weights to go on from, such as a checkpoint's; None draws fresh ones.
-        on_event: told what has happened, a `Stepped` or a `Validated` at a time.
-        state_file: kept up to date at every validation; where it exists already, training goes on
-            from it and ends with the same weights as if it had never stopped. (On CUDA the same up
-            to rounding: there the gradient of an upsampling is summed in no fixed order.)
+        on_event: told what has happened, one event at a time.
+        state_file: kept at every validation, every ten minutes, and where a `Learned` ends the
+            training; where it exists already, training goes on from it and ends with the same
+            weights as if it had never stopped. (On CUDA the same up to rounding: there the gradient
+            of an upsampling is summed in no fixed order.)
         processes: who shares the work; each calls this with the same arguments, gets the same
             weights, and only the first is told of events and writes `state_file`.
         network: makes the network of a variant; another one is trained by the same course.
 
     Raises:
         RequestError: there are no chips, the loss is no longer a number, `state_file` belongs to
-            other settings, or the processes cannot share the batch's parts evenly.
+            other settings, chips or first weights, or the processes cannot share the batch's
+            parts evenly.
+        OutputError: `state_file` cannot be written.
     """
     if not len(training_chips) or not len(validation_chips):
         raise RequestError(
@@ -162,23 +181,64 @@ def train(
             f"{processes.count} processes cannot share {settings.parts} parts of a batch evenly; "
             f"make parts a multiple of {processes.count}"
         )
-    tell = on_event if processes.is_first else _ignore
+    learned_from = {
+        "training chips": mark_of_chips(training_chips),
+        "validation chips": mark_of_chips(validation_chips),
+        "weights to start from": mark_of_weights(start),
+    }
+
+    def keep() -> None:
+        if state_file is not None and processes.is_first:
+            write_state(state_file, {"learned_from": learned_from, **trainer.state()})
+
     with torch.random.fork_rng():
         trainer = Trainer(settings, start, processes, network)
         if state_file is not None and state_file.exists():
-            trainer.restore(state_file)
-        losses: list[Tensor] = []
-        while trainer.step < settings.steps:
-            losses.append(trainer.learn(training_chips))
-            if trainer.step % settings.report_every == 0 or trainer.step == settings.steps:
-                tell(trainer.report(losses))
-                losses.clear()
-            if trainer.step % settings.validate_every == 0 or trainer.step == settings.steps:
-                tell(trainer.validate(validation_chips))
-                if state_file is not None and processes.is_first:
-                    trainer.save(state_file)
+            state = read_state(state_file)
+            require_same(state_file, state.get("learned_from", {}), learned_from)
+            require_same(state_file, state["settings"], asdict(settings))
+            trainer.restore(state)
+        _require_one_step(trainer, processes)
+        tell = on_event if processes.is_first else _ignore
+        _go_on(trainer, training_chips, validation_chips, tell, keep)
     assert trainer.best is not None
     return trainer.best
+
+
+def _require_one_step(trainer: Trainer, processes: Processes) -> None:
+    """Refuse processes of which some have found the state and some have not."""
+    steps = torch.tensor([trainer.step], device=trainer.device)
+    processes.add_up([steps])
+    if int(steps) != trainer.step * processes.count:
+        raise RequestError(
+            f"process {processes.rank} would go on from step {trainer.step}, others from another; "
+            "put --out on a disk that all machines share"
+        )
+
+
+def _go_on(
+    trainer: Trainer,
+    training_chips: Chips,
+    validation_chips: Chips,
+    tell: Callable[[Event], None],
+    keep: Callable[[], None],
+) -> None:
+    """Step by step to the end; `keep` writes the state."""
+    settings, kept_s = trainer.settings, monotonic()
+    while trainer.step < settings.steps:
+        trainer.losses.append(trainer.learn(training_chips))
+        if trainer.is_due(settings.report_every):
+            tell(trainer.report())
+        if trainer.is_due(settings.validate_every):
+            tell(trainer.validate(validation_chips))
+        if trainer.is_due(settings.validate_every) or monotonic() - kept_s > KEEP_EVERY_S:
+            keep()
+            kept_s = monotonic()
+        try:
+            tell(Learned(trainer.step))
+        except BaseException:
+            keep()
+            raise
 
 
 def _ignore(event: Event) -> None:
@@ -217,7 +277,13 @@ class Trainer:
         self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
         self.statistics = PartStatistics(self.model, settings.parts)
         self.step = 0
+        self.losses: list[Tensor] = []
+        """Of this process, of each step since the last report."""
         self.best: TrainedWeights | None = None
+
+    def is_due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and in the end, is to be done now."""
+        return self.step % every == 0 or self.step == self.settings.steps
 
     def learn(self, chips: Chips) -> Tensor:
         """One step; returns this process's share of its loss without waiting for the device."""
@@ -284,9 +350,10 @@ class Trainer:
             total=total,
         )
 
-    def report(self, losses: list[Tensor]) -> Stepped:
-        """The mean of some losses; here a diverged training ends."""
-        mean = torch.stack(losses).mean()
+    def report(self) -> Stepped:
+        """The mean loss since the last report; here a diverged training ends."""
+        mean = torch.stack(self.losses).mean()
+        self.losses.clear()
         self.processes.add_up([mean])
         loss = float(mean)
         if not isfinite(loss):
@@ -322,47 +389,37 @@ class Trainer:
             self.best = TrainedWeights(self.settings.variant, weights, self.step, confusions)
         return Validated(self.step, confusions, best)
 
-    def save(self, path: Path) -> None:
-        """Write all that `restore` needs, whole or not at all."""
-        assert self.best is not None
-        buffer = io.BytesIO()
-        torch.save(
-            {
-                "settings": asdict(self.settings),
-                "step": self.step,
-                "model": self.model.state_dict(),
-                "average": self.average.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "scaler": self.scaler.state_dict(),
-                "best_step": self.best.step,
-                "best_weights": self.best.weights,
-                "best_confusions": dict(self.best.confusions),
-            },
-            buffer,
-        )
-        replace_file(path, buffer.getvalue())
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        best = self.best
+        return {
+            "settings": asdict(self.settings),
+            "step": self.step,
+            "losses": [float(loss) for loss in self.losses],
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best_step": best and best.step,
+            "best_weights": best and best.weights,
+            "best_confusions": best and dict(best.confusions),
+        }
 
-    def restore(self, path: Path) -> None:
-        """Go on where `save` was called."""
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        wanted = asdict(self.settings)
-        for name, found in state["settings"].items():
-            if found != wanted[name]:
-                raise RequestError(
-                    f"training state {path} was written with {name} {found}, now it is "
-                    f"{wanted[name]}; give the same settings or another state file"
-                )
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was called."""
         self.step = state["step"]
+        self.losses = [torch.tensor(loss, device=self.device) for loss in state.get("losses", [])]
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
-        self.best = TrainedWeights(
-            self.settings.variant,
-            state["best_weights"],
-            state["best_step"],
-            state["best_confusions"],
-        )
+        if state["best_step"] is not None:
+            self.best = TrainedWeights(
+                self.settings.variant,
+                state["best_weights"],
+                state["best_step"],
+                state["best_confusions"],
+            )
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:

@@ -27,6 +27,8 @@ from mapper.dynamicworld.simulated_chips import chip_name
 from mapper.errors import CheckpointError, RequestError
 from mapper.land.legend import NODATA
 from mapper.lulcformer.checkpoint import load
+from mapper.lulcformer.curves import read_curves
+from mapper.lulcformer.state import read_state
 from mapper.production.stopping import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +123,31 @@ def test_killed_and_started_again_the_bytes_are_the_same(recipe: Path, in_one_go
     assert [row[0] for row in csv.reader(curves[0].open())] == [
         row[0] for row in csv.reader(curves[1].open())
     ]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_learned_since_the_last_validation(recipe: Path) -> None:
+    out = recipe.parent / "stopped.safetensors"
+    long = ["--steps", "1000000"]  # validated every 3 steps, by the recipe
+    run = subprocess.Popen(
+        [sys.executable, *command(recipe, out), *long],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    while not (out.with_suffix(".report") / "curves.csv").exists():
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 130, said
+    assert said.splitlines()[-1].endswith("stopped; the same command goes on from here")
+    rows = read_curves(out.with_suffix(".report") / "curves.csv")
+    state = read_state(out.with_suffix(".state"))
+    assert int(rows[-1]["step"]) <= int(state["step"]) < int(rows[-1]["step"]) + 3
+    assert not out.exists()
 
 
 @pytest.mark.slow

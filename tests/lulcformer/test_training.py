@@ -7,15 +7,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mapper.errors import RequestError
+from mapper.errors import OutputError, RequestError
+from mapper.lulcformer import training
 from mapper.lulcformer.augment import NONE, Augmentation
 from mapper.lulcformer.chance import draw
-from mapper.lulcformer.chips import TensorChips
+from mapper.lulcformer.chips import Some, TensorChips
 from mapper.lulcformer.model import MICRO, LulcFormer, Variant
 from mapper.lulcformer.parallel import Processes
 from mapper.lulcformer.scores import overall_accuracy
+from mapper.lulcformer.state import read_state
 from mapper.lulcformer.training import (
     Event,
+    Learned,
     Stepped,
     TrainedWeights,
     Trainer,
@@ -124,12 +127,108 @@ def test_killed_and_resumed_gives_the_same_weights(
     assert all(torch.equal(finished.weights[n], t) for n, t in whole.weights.items())
 
 
-def test_a_state_of_other_settings_is_refused(
+def test_stopped_after_any_step_gives_the_same_weights_and_losses(
     chips: tuple[TensorChips, TensorChips], tmp_path: Path
 ) -> None:
-    train(replace(SHORT, steps=1), *chips, state_file=tmp_path / "state")
-    with pytest.raises(RequestError, match="was written with steps 1, now it is 6"):
-        train(SHORT, *chips, state_file=tmp_path / "state")
+    """Before the first validation, between two, and after one; losses are reported every 5."""
+    few = Some(chips[0], torch.arange(8)), Some(chips[1], torch.arange(2))
+    settings = replace(SHORT, report_every=5)
+    told: list[Event] = []
+    whole = train(settings, *few, told.append)
+    for last in (1, 3, 4):
+        resumed, again = stopped_and_resumed(settings, few, last, tmp_path / f"state {last}")
+        assert min(event.step for event in again) == last + 1, "not from an earlier step"
+        assert resumed.step == whole.step
+        assert all(torch.equal(resumed.weights[n], t) for n, t in whole.weights.items())
+        assert losses_in(again) == losses_in(told) and len(losses_in(told)) == 2
+
+
+def losses_in(events: list[Event]) -> list[float]:
+    return [event.loss for event in events if isinstance(event, Stepped)]
+
+
+def stopped_and_resumed(
+    settings: TrainingSettings, chips: tuple[Some, Some], last: int, state: Path
+) -> tuple[TrainedWeights, list[Event]]:
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(event: Event) -> None:
+        if event == Learned(last):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(settings, *chips, stop, state_file=state)
+    again: list[Event] = []
+    return train(settings, *chips, again.append, state_file=state), again
+
+
+def test_a_long_training_is_kept_between_validations(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "KEEP_EVERY_S", 0.0)
+    state = tmp_path / "state"
+    kept: list[int] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, Learned):
+            kept.append(int(read_state(state)["step"]))
+
+    few = Some(chips[0], torch.arange(8)), Some(chips[1], torch.arange(2))
+    train(replace(SHORT, steps=3, validate_every=3), *few, look, state_file=state)
+    assert kept == [1, 2, 3]
+
+
+def test_a_state_of_another_training_is_refused(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    state, once = tmp_path / "state", replace(SHORT, steps=1)
+    first = train(once, *chips, state_file=state)
+    with pytest.raises(RequestError, match=r"was written with steps 1, now it is 6.*remove it"):
+        train(SHORT, *chips, state_file=state)
+    with pytest.raises(RequestError, match=r"with training chips 64 of .*, now it is 63 of"):
+        train(once, Some(chips[0], torch.arange(63)), chips[1], state_file=state)
+    with pytest.raises(RequestError, match="with validation chips 8 of"):
+        train(once, chips[0], fields(8, seed=9), state_file=state)
+    with pytest.raises(RequestError, match="with weights to start from none"):
+        train(once, *chips, state_file=state, start=first.weights)
+
+
+def test_a_state_that_cannot_be_read_or_written_is_said(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    state, once = tmp_path / "state", replace(SHORT, steps=1)
+    with pytest.raises(OutputError, match=r"cannot be written .No such file"):
+        train(once, *chips, state_file=tmp_path / "absent" / "state")
+    train(once, *chips, state_file=state)
+    whole = state.read_bytes()
+    for damaged in (b"", whole[:1000], b"\0" * 500, b"no state"):
+        state.write_bytes(damaged)
+        with pytest.raises(RequestError, match="is damaged or none; remove it"):
+            train(once, *chips, state_file=state)
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out(
+    chips: tuple[TensorChips, TensorChips],
+) -> None:
+    settings = replace(SHORT, precision="fp16")
+    trainer = Trainer(settings)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**26)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.learn(chips[0])
+    assert trainer.scaler.get_scale() == 2.0**25
+    assert all(torch.equal(before[name], p) for name, p in trainer.model.named_parameters())
+    resumed = Trainer(settings)
+    resumed.restore(trainer.state())
+    assert resumed.scaler.get_scale() == 2.0**25, "a resumed training scales by what it had found"
+    while torch.equal(before["head.pred.weight"], trainer.model.head.pred.weight):
+        trainer.learn(chips[0])
+        resumed.learn(chips[0])
+    assert 1 < trainer.step < 26
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.isfinite(tensor).all()
+        assert torch.equal(resumed.model.state_dict()[name], tensor)
 
 
 def test_a_diverged_training_ends_with_advice(chips: tuple[TensorChips, TensorChips]) -> None:
