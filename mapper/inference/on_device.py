@@ -65,10 +65,10 @@ class OnDevice:
         self._answers = Answers(network, normalisation, temperature).to(device)
         self._edges = torch.from_numpy(taper()).to(device)
         with current(device), torch.inference_mode():
-            self._inboxes = cycle([Inbox(batch, device) for _ in range(2)])
+            self._inbox = Inbox(batch, device)
             self._outboxes = cycle([Outbox(batch, device) for _ in range(IN_FLIGHT + 1)])
             self._there, self._back = Lane(device), Lane(device)
-            self._step = fastest(self._answer, [*next(self._inboxes).there, self._edges])
+            self._step = fastest(self._answer, [*self._inbox.there, self._edges])
 
     def cells(
         self, composite: Composite, windows: list[Region]
@@ -125,10 +125,9 @@ class OnDevice:
         self, composite: Composite, windows: list[Region], edges: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(window, class, y, x) probabilities times `edges`, and (window,) whether numbers."""
-        inbox = next(self._inboxes)
-        inbox.fill(composite, windows, self._cutters)
-        answers, finite = self._step(*inbox.send(self._there), edges)
-        inbox.taken()
+        self._inbox.fill(composite, windows, self._cutters)
+        answers, finite = self._step(*self._inbox.send(self._there), edges)
+        self._inbox.taken()
         return answers, finite
 
     def _answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -60,15 +61,18 @@ class Mark:
 
 
 class Inbox:
-    """A batch of raw windows, on the host and on the device."""
+    """A batch of raw windows: once on the host, since that is soon copied, and twice on the device,
+    since one batch arrives there while the one before is still read."""
 
     def __init__(self, batch: int, device: torch.device) -> None:
         pinned, square = device.type == "cuda", (WINDOW_PX, WINDOW_PX)
         shapes = ((batch, len(OPTICAL_BANDS), *square), (batch, len(RADAR_BANDS), *square))
-        kinds = zip(shapes, (torch.int16, torch.float32), strict=True)
+        kinds = list(zip(shapes, (torch.int16, torch.float32), strict=True))
         self._host = [torch.zeros(s, dtype=kind, pin_memory=pinned) for s, kind in kinds]
-        self.there = [torch.empty_like(x, device=device) for x in self._host]
-        self._sent, self._read = Mark(device), Mark(device)
+        places = [[torch.zeros(s, dtype=kind, device=device) for s, kind in kinds] for _ in "ab"]
+        self._places = cycle([(place, Mark(device)) for place in places])
+        self._sent = Mark(device)
+        self.there, self._read = next(self._places)
 
     def fill(self, composite: Composite, windows: list[Region], cutters: Executor) -> None:
         """Cut windows out of a composite; places that are left over become blind ones."""
@@ -87,6 +91,7 @@ class Inbox:
 
     def send(self, lane: Lane) -> list[Tensor]:
         """Copy to the device; the computing stream will find the windows there."""
+        self.there, self._read = next(self._places)
         with lane.entered():
             self._read.hold()
             for there, here in zip(self.there, self._host, strict=True):
@@ -147,7 +152,7 @@ class Recorded:
         torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
         # Other threads may read, write or map meanwhile: only this one's calls are recorded.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local"):
             self._outputs = list(step(*self._inputs))
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
