@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from mapper.cli.options import PATH, area_in, area_options, debug_option
+from mapper.errors import OutputError
 
 REPORT_BYTES = 2_000_000
 """A page, its numbers and a few pictures."""
@@ -21,7 +22,9 @@ REPORT_BYTES = 2_000_000
 @click.option("--period", help="Of an archive only these days. [all]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--precision", default="auto", show_default=True, help="fp32, bf16, fp16 or auto.")
-@click.option("--threads", type=int, default=1, show_default=True, help="Windows at once.")
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Windows at once."
+)
 @click.option("--out", type=PATH, help="Folder of the report. [only a summary is shown]")
 @debug_option
 def evaluate(
@@ -46,7 +49,7 @@ def evaluate(
       mapper evaluate --checkpoint tiny.safetensors --on archive --country LIE
     """
     from mapper.imagery.period import Period
-    from mapper.inference.cases import EVER, cases_in
+    from mapper.inference.cases import cases_in
     from mapper.inference.judge import CaseJudged, judge
     from mapper.lulcformer.checkpoint import load, packaged
     from mapper.lulcformer.report import summary_lines, write_report
@@ -58,7 +61,7 @@ def evaluate(
     network = load(packaged() if checkpoint is None else checkpoint)
     area = area_in(options) if options["country"] or options["aoi"] else None
     cases = cases_in(
-        folder, area and area.geometry, EVER if period is None else Period.parse(period)
+        folder, area and area.geometry, None if period is None else Period.parse(period)
     )
     with Counter(Console(stderr=True), "judging") as count:
 
@@ -90,6 +93,8 @@ def calibrate(
 ) -> None:
     """Fit the temperature of a network's confidence; `train` does so by itself.
 
+    The weights stay as they are. The temperature is that of both sensors together.
+
     \b
     Example:
       mapper calibrate --checkpoint old.safetensors --on chips/held-out --out new.safetensors
@@ -97,10 +102,14 @@ def calibrate(
     from mapper.dynamicworld.learn import calibrated
     from mapper.dynamicworld.lesson import chips_for
     from mapper.inference.precision import resolve_device
-    from mapper.lulcformer.checkpoint import load, save
+    from mapper.lulcformer.checkpoint import load, save, survives_half
+    from mapper.production.room import require_writable
 
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder, wanted a file to write; choose another --out")
+    require_writable(out.parent, checkpoint.stat().st_size if checkpoint.is_file() else 0)
     before = load(checkpoint)
     chips = chips_for(before, folder)
     after = calibrated(before, chips, str(resolve_device(device)), precision)
-    save(after, out, half=True)
+    save(after, out, half=survives_half(after.weights))
     click.echo(f"temperature: {before.temperature:g} before, {after.temperature:g} now")

@@ -18,7 +18,7 @@ import shapely
 from rasterio.windows import from_bounds
 from shapely.geometry.base import BaseGeometry
 
-from mapper.dynamicworld.chips import SUFFIX, Chip, chip_paths, load_chip
+from mapper.dynamicworld.chips import SUFFIX, Chip, chip_paths, load_chip, outline_of
 from mapper.dynamicworld.pairs import is_pairs, labelled_pairs, load_pairs
 from mapper.errors import RequestError
 from mapper.imagery.archives import archive
@@ -63,7 +63,7 @@ class Cases:
     title: str
     """What they are, in words."""
     simulated: bool
-    """True for painted ground."""
+    """True where any of them is painted ground."""
     count: int
     cases: Iterable[Case]
     names: tuple[str, ...] = CLASS_NAMES
@@ -72,34 +72,49 @@ class Cases:
     """Classes that the truth has as one: the second stands for both."""
 
 
-def cases_in(folder: Path, geometry: BaseGeometry | None = None, period: Period = EVER) -> Cases:
+def cases_in(
+    folder: Path, geometry: BaseGeometry | None = None, period: Period | None = None
+) -> Cases:
     """The cases of a folder, whichever kind it is.
 
     Args:
         geometry: of an archive only this ground, longitude and latitude; None for all its truth.
-        period: of an archive only these days.
+        period: of an archive only these days; None for all it has.
 
     Raises:
-        RequestError: the folder is none of the kinds.
+        RequestError: the folder is none of the kinds, or a part is asked of what has none.
     """
-    if list(folder.glob(f"*{SUFFIX}"))[:1]:
-        paths = chip_paths(folder)
-        first = load_chip(paths[0])
-        title = f"{len(paths)} chips of {first.label.shape[0]} px: {first.source}"
-        chips = (case_of(load_chip(path)) for path in paths)
-        return Cases(title, first.simulated, len(paths), chips)
+    has_chips = any(True for _ in folder.glob(f"*{SUFFIX}"))
+    if (has_chips or is_pairs(folder)) and (geometry is not None or period is not None):
+        raise RequestError(
+            f"{folder} holds chips, which are judged one and all; only an archive can be cut by "
+            "--country, --aoi or --period: leave them out"
+        )
+    if has_chips:
+        return _chip_cases(folder)
     if is_pairs(folder):
         coding, entries = labelled_pairs(folder)
         title = f"{len(entries)} real places, labels: {entries[0]['labels']}"
         chips = (case_of(chip) for chip in load_pairs(folder))
         return Cases(title, False, len(entries), chips, coding.names, coding.merged)
     if (folder / TRUTH).is_dir():
-        return _archive_cases(folder, geometry, period)
+        return _archive_cases(folder, geometry, EVER if period is None else period)
     raise RequestError(
         f"{folder} has nothing to judge by; give a folder of chips (*{SUFFIX}), of real pixels "
         f"with a manifest.json, or an archive with its {TRUTH}/ beside the index, as mapper "
         "simulate makes it"
     )
+
+
+def _chip_cases(folder: Path) -> Cases:
+    """The chips of a folder, read when they are asked for."""
+    paths = chip_paths(folder)
+    known = [outline_of(path) for path in paths]
+    sides = sorted({side for chip in known for side in chip.shape})
+    size = f"{sides[0]} px" if len(sides) == 1 else f"{sides[0]} to {sides[-1]} px"
+    title = f"{len(paths)} chips of {size}: {'; '.join(sorted({chip.source for chip in known}))}"
+    chips = (case_of(load_chip(path)) for path in paths)
+    return Cases(title, any(chip.simulated for chip in known), len(paths), chips)
 
 
 def case_of(chip: Chip) -> Case:

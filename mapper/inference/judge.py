@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mapper.errors import RequestError
 from mapper.imagery.bands import OPTICAL_NODATA, optical_valid, radar_valid
 from mapper.imagery.composite import Composite
 from mapper.inference.cases import Case, Cases
@@ -44,6 +45,7 @@ def judge(
 
     Raises:
         CheckpointError, RequestError: see `mapper.inference.predict.Predictor`.
+        RequestError: no pixel of a known class was seen.
         MapperError: a case cannot be read.
     """
     predictor = Predictor(checkpoint, device, precision, threads)
@@ -59,19 +61,32 @@ def judge(
             found = _tally(predictor, case, seen, cases.merged)
             totals[seen] += found
             if seen == "both":
-                by_place[case.place] = found
+                by_place[case.place] = by_place.get(case.place, no_tally(CLASS_COUNT)) + found
         if plain is not None:
             before["both"] += _tally(plain, case, "both", cases.merged)
         on_event(CaseJudged(done, cases.count))
-    facts = {
-        "checkpoint": f"{checkpoint.variant_name}, SHA-256 {checkpoint.digest[:16]}",
-        "computed in": f"{predictor.precision.value} on {predictor.device.type}",
-        "temperature": f"{checkpoint.temperature:g}",
-    }
+    facts = _facts(checkpoint, predictor)
     predictor.close()
     if plain is not None:
         plain.close()
+    if not any(int(total.confusion.sum()) for total in totals.values()):
+        raise RequestError(
+            f"{cases.title}: no pixel whose class is known was seen; judge by other ground or days"
+        )
     return Report(cases.title, cases.simulated, facts, cases.names, totals, before, by_place)
+
+
+def _facts(checkpoint: Checkpoint, predictor: Predictor) -> dict[str, str]:
+    """What was judged, and how."""
+    on_simulated = " (simulated)" if checkpoint.facts.get("simulated") == "yes" else ""
+    return {
+        "checkpoint": f"{checkpoint.variant_name}, SHA-256 {checkpoint.digest[:16]}",
+        "trained on": checkpoint.facts.get("source", "unknown") + on_simulated,
+        "computed in": f"{predictor.precision.value} on {predictor.device.type}",
+        "temperature": f"{checkpoint.temperature:g}",
+        "counted": "pixels of a known class with a clear optical look, as a run maps them; for "
+        "radar only, those with a radar look",
+    }
 
 
 def _tally(predictor: Predictor, case: Case, seen: Seen, merged: Mapping[int, int] | None) -> Tally:

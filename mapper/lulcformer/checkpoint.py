@@ -24,7 +24,7 @@ from safetensors.torch import load as tensors_of
 from safetensors.torch import save as bytes_of
 from torch import Tensor
 
-from mapper.errors import CheckpointError
+from mapper.errors import CheckpointError, OutputError
 from mapper.lulcformer.model import LulcFormer, Variant
 
 METADATA_KEY = "mapper"
@@ -113,8 +113,8 @@ def save(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> str:
         The SHA-256 of the file.
 
     Raises:
-        CheckpointError: a tensor does not fit the variant or is not finite, or `path` cannot be
-            written.
+        CheckpointError: a tensor does not fit the variant or is not finite.
+        OutputError: `path` cannot be written.
     """
     weights = {name: tensor.detach().cpu() for name, tensor in checkpoint.weights.items()}
     if half:
@@ -130,8 +130,17 @@ def save(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> str:
     try:
         replace_file(path, data)
     except OSError as error:
-        raise CheckpointError(f"checkpoint {path} cannot be written: {error.strerror}") from error
+        raise OutputError(
+            f"checkpoint {path} cannot be written ({error.strerror}); free some space or choose "
+            "another --out"
+        ) from error
     return hashlib.sha256(data).hexdigest()
+
+
+def survives_half(weights: Mapping[str, Tensor]) -> bool:
+    """Whether float16 holds all weights as they are, because they were stored so before."""
+    floating = (tensor for tensor in weights.values() if tensor.is_floating_point())
+    return all(torch.equal(tensor.half().to(tensor.dtype), tensor) for tensor in floating)
 
 
 DESCRIPTION = (

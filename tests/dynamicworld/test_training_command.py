@@ -295,6 +295,10 @@ def test_an_old_checkpoint_is_calibrated_by_itself(
     assert old.temperature == 1 and new.temperature != 1 and new.digest != old.digest
     assert new.facts["temperature"].startswith(f"{new.temperature:g}, fitted on 2 chips")
     assert f"1 before, {new.temperature:g} now" in capfd.readouterr().out
+    assert all(torch.equal(new.weights[name], one) for name, one in old.weights.items())
+    assert out.stat().st_size > 0.99 * micro_checkpoint.stat().st_size, "stored as it was"
+    assert command_line([*given[:-1], str(tmp_path)]) == 6
+    assert "is a folder, wanted a file to write" in capfd.readouterr().err
     assert command_line([*given, "--precision", "half"]) == 2
     assert 'precision "half" is unknown; give one of fp32' in capfd.readouterr().err
 

@@ -101,9 +101,40 @@ def test_folders_are_told_apart(tmp_path: Path, network: Checkpoint) -> None:
         cases_in(tmp_path)
     save_chip(chip(0), tmp_path, "one")
     found = cases_in(tmp_path)
-    assert found.count == 1 and found.simulated and "1 chips of 60 px" in found.title
+    assert found.count == 1 and found.simulated and found.title == "1 chips of 60 px: x"
     with pytest.raises(CheckpointError, match="256"):
         judge(replace(network, window=256), found)
+
+
+def test_a_mixed_folder_is_called_simulated_and_names_its_sources(tmp_path: Path) -> None:
+    save_chip(replace(chip(0), simulated=False, source="real"), tmp_path, "a")
+    save_chip(chip(1, 30, 40), tmp_path, "b")
+    found = cases_in(tmp_path)
+    assert found.simulated and found.title == "2 chips of 30 to 60 px: real; x"
+
+
+def test_dates_of_one_place_are_counted_together(network: Checkpoint) -> None:
+    dates = [case_of(replace(chip(seed), place="here")) for seed in (0, 1)]
+    found = judge(network, Cases("", True, 2, dates), device="cpu", precision="fp32")
+    assert list(found.by_place) == ["here"]
+    both = found.tallies["both"].confusion
+    assert torch.equal(found.by_place["here"].confusion, both) and int(both.sum()) == 2 * 54 * 57
+
+
+def test_nothing_to_judge_is_no_report(network: Checkpoint) -> None:
+    blank = replace(chip(0), label=np.full((60, 60), NODATA, np.uint8))
+    with pytest.raises(RequestError, match="noise: no pixel whose class is known was seen"):
+        judge(network, Cases("noise", True, 1, [case_of(blank)]), device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize("part", [["--country", "LIE"], ["--period", "2024-07"]])
+def test_a_part_of_chips_is_not_asked_for_in_vain(
+    part: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_chip(chip(0), tmp_path, "one")
+    assert command_line(["evaluate", "--on", str(tmp_path), *part]) == 2
+    assert "holds chips, which are judged one and all" in capfd.readouterr().err
+    assert command_line(["evaluate", "--on", str(tmp_path), "--threads", "0"]) == 2
 
 
 @pytest.mark.slow
