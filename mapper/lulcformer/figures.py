@@ -110,22 +110,31 @@ def _fine(at: Point) -> Point:
 def draw_confusion(matrix: Tensor, names: Sequence[str], title: str, path: Path) -> None:
     """A confusion matrix as a picture: each row in per cent of the pixels that truly are the class.
 
+    The diagonal is the producer's accuracy of each class; a last row has the user's.
+
     Args:
         matrix: (class, class) counts, rows the truth.
         names: of the classes; those in neither truth nor answers are left out.
     """
     kept = torch.nonzero(matrix.sum(0) + matrix.sum(1)).squeeze(1).tolist()
-    left, top = 190, 90
+    left, top = 190, 100
     side = CELL * len(kept)
-    sheet = Sheet(left + side + 30, top + side + 130)
+    sheet = Sheet(max(left + side + 30, 640), top + side + 150 + CELL)
     sheet.text((12, 22), title, 16)
-    sheet.text((left + side / 2, 52), "mapped as, % of each true class", 13, "mm", GREY)
+    sheet.text((12, 48), "Rows: true class. Columns: mapped as, in % of the true class,", 13)
+    sheet.text((12, 66), "so that the diagonal is the producer's accuracy (recall).", 13)
+    below = top + side + 10
+    sheet.text((left - 8, below + CELL / 2 - 8), "user's accuracy", 13, "rm")
+    sheet.text((left - 8, below + CELL / 2 + 9), "precision", 10, "rm", GREY)
     for place, code in enumerate(kept):
         middle, name = (place + 0.5) * CELL, names[code].replace("_", " ")
         count = int(matrix[code].sum())
         sheet.text((left - 8, top + middle - 8), name, 13, "rm")
         sheet.text((left - 8, top + middle + 9), f"{count:,} px", 10, "rm", GREY)
-        sheet.upright((left + middle, top + side + 8), name, ends=True)
+        sheet.upright((left + middle, below + CELL + 8), name, ends=True)
+        answered = int(matrix[:, code].sum())
+        right = float(matrix[code, code]) / answered if answered else None
+        _cell(sheet, (left + place * CELL, below), right, True)
         for column, answer in enumerate(kept):
             share = float(matrix[code, answer]) / count if count else None
             _cell(sheet, (left + column * CELL, top + place * CELL), share, code == answer)
@@ -151,7 +160,7 @@ def draw_calibration(curves: Mapping[str, Sequence[Bin]], title: str, path: Path
     sheet = Sheet(620, 560)
     sheet.text((12, 22), title, 16)
     axes = Axes(70, 50, 520, 430, (0, 1), (0, 1))
-    _frame(sheet, axes, "confidence", "share answered right")
+    _frame(sheet, axes, "confidence, the probability of the class mapped", "share mapped right")
     sheet.line([axes.at((0, 0)), axes.at((1, 1))], GREY)
     for number, (name, bins) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]

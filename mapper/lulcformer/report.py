@@ -85,10 +85,11 @@ def write_report(report: Report, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for seen, of in shown.items():
-            path = folder / f"confusion_{seen}.png"
-            draw_confusion(of.confusion, report.names, SHOWN[seen].capitalize(), path)
+            path, title = folder / f"confusion_{seen}.png", SHOWN[seen].capitalize()
+            draw_confusion(of.confusion, report.names, _marked(title, report), path)
         if shown:
-            draw_calibration(_curves(report, shown), "Calibration", folder / "calibration.png")
+            title = _marked("Calibration", report)
+            draw_calibration(_curves(report, shown), title, folder / "calibration.png")
         (folder / "report.json").write_text(json.dumps(to_json(report), indent=1) + "\n")
         page = folder / "report.md"
         page.write_text("\n".join(_page(report, shown, folder)) + "\n", encoding="utf-8")
@@ -126,13 +127,18 @@ def summary_lines(report: Report) -> list[str]:
     header = "".join(f"{SHOWN[seen]:>14}" for seen in report.tallies)
     columns = [_measures(of) for of in report.tallies.values()]
     return [
-        report.title + (" (simulated)" if report.simulated else ""),
+        _marked(report.title, report),
         " " * width + header,
         *(
             f"{name:<{width}}" + "".join(f"{_text(column[name]):>14}" for column in columns)
             for name in columns[0]
         ),
     ]
+
+
+def _marked(title: str, report: Report) -> str:
+    """A title that says so where the ground is painted: a picture travels without its page."""
+    return f"{title} (simulated)" if report.simulated else title
 
 
 def _numbers(of: Tally, names: tuple[str, ...]) -> dict[str, Any]:
@@ -157,19 +163,25 @@ def _measures(of: Tally) -> dict[str, float]:
 
 
 def _page(report: Report, shown: Mapping[Seen, Tally], folder: Path) -> list[str]:
-    lines = [f"# {report.title}", ""]
+    lines = [f"# {_marked(report.title, report)}", ""]
     if report.simulated:
-        lines += ["**Painted ground with a known truth: this says nothing of real ground.**", ""]
+        lines += [
+            "**Simulated: painted ground with a known truth. This says nothing of real ground.**",
+            "",
+        ]
     lines += [f"- {name}: {fact}" for name, fact in report.facts.items()]
     lines += ["", "## Scores", "", *_scores_table(report, shown)]
     lines += ["", "## Classes, intersection over union", "", *_class_table(report, shown)]
+    for seen, of in list(shown.items())[:1]:
+        lines += ["", f"## Classes, {SHOWN[seen]}", "", *_accuracy_table(report, of)]
     lines += ["", "## Where classes go", ""]
     lines += [f"![{SHOWN[seen]}](confusion_{seen}.png)" for seen in shown]
     lines += [
         "",
         "## Calibration",
         "",
-        "Confidence against the share that is right, in bins of 5 %.",
+        "Confidence against the share that is right, in bins of 5 %: a larger dot is more pixels,",
+        "and above the diagonal the network is right more often than it says.",
     ]
     lines += ["", "![calibration](calibration.png)"] if shown else []
     for name in (n for n in EXTRA_PICTURES if (folder / n).is_file()):
@@ -206,6 +218,19 @@ def _class_table(report: Report, shown: Mapping[Seen, Tally]) -> list[str]:
         if pixels and any(isfinite(iou[code]) for iou in ious)
     ]
     return _table(["class", "pixels", *(SHOWN[seen] for seen in shown)], rows)
+
+
+def _accuracy_table(report: Report, of: Tally) -> list[str]:
+    """What a class's producer and its user ask: how much was found, how much of it is right."""
+    columns = [measure(of.confusion).tolist() for measure in (class_recall, class_precision)]
+    columns.append(class_f1(of.confusion).tolist())
+    rows = [
+        [name.replace("_", " "), *(_text(column[code]) for column in columns)]
+        for code, name in enumerate(report.names)
+        if isfinite(columns[-1][code])
+    ]
+    names = ["producer's accuracy (recall)", "user's accuracy (precision)", "F1"]
+    return _table(["class", *names], rows)
 
 
 def _places_table(report: Report) -> list[str]:

@@ -81,8 +81,17 @@ def test_the_folder_holds_page_numbers_and_pictures(tmp_path: Path) -> None:
     text = page.read_text()
     for linked in (name for name in names if name.endswith(".png")):
         assert f"({linked})" in text
-    assert "says nothing of real ground" in text and "before calibration" in text
+    assert (
+        "Simulated: painted ground" in text
+        and "says nothing of real ground" in text
+        and "before calibration" in text
+    )
     assert "And 10 more" in text and "radar only" not in text
+    assert "| producer's accuracy (recall) | user's accuracy (precision) | F1 |" in text
+    classes = to_json(report())["scores"]["both"]["classes"]
+    numbers = " | ".join(f"{classes['water'][k]:.3f}" for k in ("recall", "precision", "F1"))
+    assert f"| water | {numbers} |" in text and "| snow and ice |" not in text
+    assert "| bare | 0.000 | - | 0.000 |" in text, "no answer was bare"
     assert json.loads((page.parent / "report.json").read_text()) == to_json(report())
     with Image.open(page.parent / "confusion_both.png") as image:
         colours = image.convert("RGB").getcolors(maxcolors=1_000_000)
