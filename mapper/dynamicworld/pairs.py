@@ -118,7 +118,7 @@ def _coding_name(labels: str) -> str:
 
 def _chip(folder: Path, entry: Mapping[str, Any], coding: Coding) -> Chip:
     label_path = sorted(folder.glob(LABEL_FILES))[0]
-    codes = next(iter(_read(label_path).values()))
+    codes = next(iter(_read(label_path)[0].values()))
     lon, lat = entry.get("lonlat", (0.0, 0.0))
     date = str(entry.get("s2_date", ""))[:10]
     optical = _optical(folder / OPTICAL_FILE, bool(entry.get("l2a_has_plus1000")))
@@ -129,7 +129,7 @@ def _chip(folder: Path, entry: Mapping[str, Any], coding: Coding) -> Chip:
     return Chip(
         optical=optical,
         radar=radar,
-        label=table[codes.astype(np.uint8)],
+        label=table[np.where((codes >= 0) & (codes < NODATA), codes, NODATA).astype(np.uint8)],
         place=str(entry["id"]),
         lon=float(lon),
         lat=float(lat),
@@ -143,8 +143,10 @@ def _chip(folder: Path, entry: Mapping[str, Any], coding: Coding) -> Chip:
 
 def _optical(path: Path, has_offset: bool) -> npt.NDArray[np.uint16]:
     """(10, y, x) digital numbers without the offset; dark pixels stay above 0, which is nodata."""
-    bands = _named(path, OPTICAL_NAMES)
+    bands, nodata = _named(path, OPTICAL_NAMES)
     raw = np.stack([band.astype(np.int32) for band in bands])
+    if nodata is not None:
+        raw[raw == nodata] = OPTICAL_NODATA
     digits = np.clip(raw - (OFFSET_DN if has_offset else 0), 1, 65535)
     return np.where(raw == OPTICAL_NODATA, OPTICAL_NODATA, digits).astype(np.uint16)
 
@@ -154,12 +156,16 @@ def _radar(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     paths = sorted(folder.glob(RADAR_FILES))
     if not paths:
         return np.full((len(RADAR_NAMES), *shape), np.nan, np.float32)
-    return np.stack([band.astype(np.float32) for band in _named(paths[0], RADAR_NAMES)])
+    bands, nodata = _named(paths[0], RADAR_NAMES)
+    found = np.stack([band.astype(np.float32) for band in bands])
+    if nodata is not None:
+        found[found == np.float32(nodata)] = np.nan
+    return found
 
 
-def _named(path: Path, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
-    """The bands of those names; B2 is as good a name as B02."""
-    bands = _read(path)
+def _named(path: Path, names: tuple[str, ...]) -> tuple[list[npt.NDArray[Any]], float | None]:
+    """The bands of those names, and the raster's nodata; B2 is as good a name as B02."""
+    bands, nodata = _read(path)
     short = {name: re.sub(r"^B0", "B", name) for name in names}
     for name in names:
         if name not in bands and short[name] not in bands:
@@ -167,13 +173,13 @@ def _named(path: Path, names: tuple[str, ...]) -> list[npt.NDArray[Any]]:
                 f"{path} has no band {name}, only {', '.join(map(str, bands))}; name its bands as "
                 "the sensor's are"
             )
-    return [bands[name] if name in bands else bands[short[name]] for name in names]
+    return [bands[name] if name in bands else bands[short[name]] for name in names], nodata
 
 
-def _read(path: Path) -> dict[str | None, npt.NDArray[Any]]:
-    """The bands of a raster by their names."""
+def _read(path: Path) -> tuple[dict[str | None, npt.NDArray[Any]], float | None]:
+    """The bands of a raster by their names, and what it says is no data."""
     try:
         with rasterio.open(path) as raster:
-            return dict(zip(raster.descriptions, raster.read(), strict=True))
+            return dict(zip(raster.descriptions, raster.read(), strict=True)), raster.nodata
     except RasterioError as error:
         raise RequestError(f"{path} cannot be read ({error}); copy it again") from error

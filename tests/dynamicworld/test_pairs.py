@@ -70,6 +70,26 @@ def test_a_place_is_read_as_a_composite_has_it(tmp_path: Path) -> None:
     assert chip.label.flat[:11].tolist() == wanted
 
 
+def test_what_a_raster_calls_no_data_is_none(tmp_path: Path) -> None:
+    entry = place(tmp_path, l2a_has_plus1000=True)
+    for name, value in (("s2_l2a.tif", -999), ("s1_rtc_db.tif", -9999)):
+        with rasterio.open(tmp_path / "one" / name, "r+") as raster:
+            bands = raster.read()
+            bands[:, 2, 3] = value
+            raster.write(bands)
+            raster.nodata = value
+    (chip,) = load_pairs(manifest(tmp_path, entry))
+    assert not chip.optical[:, 2, 3].any() and np.isnan(chip.radar[:, 2, 3]).all()
+    assert chip.optical[:, 2, 2].all() and np.isfinite(chip.radar[0]).sum() == 29
+
+
+def test_a_code_of_more_than_a_byte_is_no_class(tmp_path: Path) -> None:
+    entry = place(tmp_path)
+    write(tmp_path / "one" / "label_x.tif", np.full((1, 6, 5), 257, np.int16), ("LULC",))
+    (chip,) = load_pairs(manifest(tmp_path, entry))
+    assert (chip.label == NODATA).all(), "not 1, which it is modulo 256"
+
+
 def test_without_the_offset_digits_stay_as_they_are(tmp_path: Path) -> None:
     (chip,) = load_pairs(manifest(tmp_path, place(tmp_path)))
     assert chip.optical[:, 1:].min() >= 900
