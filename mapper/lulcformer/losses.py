@@ -36,7 +36,9 @@ def focal_loss(
     classes = logits.shape[1]
     target = label.long().masked_fill(label == UNLABELLED, 0)
     log_p = F.log_softmax(logits.float(), dim=1)
-    surprise = -((1 - log_p.exp()) ** gamma) * log_p
+    # Where p is 1, the slope of a power below 1 is infinite, and nothing times it no number.
+    doubt = (1 - log_p.exp()).clamp_min(torch.finfo(torch.float32).tiny)
+    surprise = -(doubt**gamma) * log_p
 
     told = surprise.gather(1, target[:, None]).squeeze(1)
     loss = (1 - smoothing) * told + smoothing / classes * surprise.sum(1)

@@ -44,6 +44,18 @@ def test_focus_makes_sure_pixels_cheap() -> None:
     assert gradient[..., 0].norm() < 1e-3 * gradient[..., 1].norm()
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_certainty_has_a_slope(gamma: float, smoothing: float) -> None:
+    logits = torch.zeros(1, 9, 1, 2)
+    logits[:, 0] = 200
+    logits.requires_grad_()
+    label = torch.tensor([[[0, 1]]], dtype=torch.uint8)
+    torch.autograd.backward(focal_loss(logits, label, gamma=gamma, smoothing=smoothing))
+    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+    assert logits.grad[0, 0, 0, 1] > 0 > logits.grad[0, 1, 0, 1], "towards the right class"
+
+
 def test_nothing_labelled_costs_nothing() -> None:
     logits = torch.randn(1, 9, 4, 4, requires_grad=True)
     loss = focal_loss(logits, torch.full((1, 4, 4), 255, dtype=torch.uint8), gamma=2)
