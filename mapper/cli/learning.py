@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from mapper.dynamicworld.lesson import Lesson
     from mapper.dynamicworld.recipe import TrainingRecipe
     from mapper.lulcformer.checkpoint import Checkpoint
+    from mapper.lulcformer.events import Event
     from mapper.lulcformer.parallel import Processes
-    from mapper.lulcformer.training import Event, TrainingSettings
+    from mapper.lulcformer.training import TrainingSettings
 
 recipe_options = together(
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
@@ -93,6 +94,7 @@ def train(
     if start is not None:
         require_variant(start, recipe)
     with joined(where) as processes:
+        processes.require_even(recipe.parts)
         console = Console(stderr=True, quiet=not processes.is_first)
         lesson = _lesson(recipe, start, files, makers, console, processes)
         trained = _trained(recipe, lesson, start, str(where), files, console, processes)
@@ -194,7 +196,7 @@ def _trained(
     from mapper.dynamicworld.lesson import weights_of_classes
     from mapper.lulcformer import checkpoint
     from mapper.lulcformer.curves import curves_to
-    from mapper.lulcformer.training import Learned, Stepped
+    from mapper.lulcformer.events import Learned, Stepped
     from mapper.production.progress import Counter
     from mapper.production.stopping import noting, stop_if_asked
 

@@ -23,12 +23,12 @@ from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.calibration import fitted_temperature, tallied
 from mapper.lulcformer.checkpoint import Checkpoint, model_of
 from mapper.lulcformer.chips import Chips, near
+from mapper.lulcformer.events import Event
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.report import Report
 from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accuracy
 from mapper.lulcformer.training import (
     PRECISIONS,
-    Event,
     TrainedWeights,
     TrainingSettings,
     require_precision,

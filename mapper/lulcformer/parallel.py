@@ -16,6 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mapper.errors import RequestError
+
 PATIENCE = timedelta(hours=12)
 """How long one process waits for the others: the first may be making chips. A process that ends is
 noticed by torchrun, which stops the rest."""
@@ -33,6 +35,18 @@ class Processes:
     def is_first(self) -> bool:
         """Whether this process writes files and talks to people."""
         return self.rank == 0
+
+    def require_even(self, parts: int) -> None:
+        """Refuse parts that these processes cannot share.
+
+        Raises:
+            RequestError: some would have more of them than others.
+        """
+        if parts % self.count:
+            raise RequestError(
+                f"{self.count} processes cannot share {parts} parts of a batch evenly; make parts "
+                f"a multiple of {self.count}"
+            )
 
     def share(self, parts: int) -> range:
         """Which of the equal parts of a batch this process computes; `count` divides `parts`."""

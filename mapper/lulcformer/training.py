@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,6 +20,8 @@ from mapper.lulcformer.augment import Augmentation, augment
 from mapper.lulcformer.averages import MovingAverage, PartStatistics
 from mapper.lulcformer.chance import draw, seed_of
 from mapper.lulcformer.chips import Batch, Chips, Some, joined
+from mapper.lulcformer.descent import ADAM_BETAS, decay_groups, learning_rate
+from mapper.lulcformer.events import Event, Learned, Stepped, Validated
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.parallel import ALONE, Processes
@@ -32,7 +34,6 @@ from mapper.lulcformer.state import (
     write_state,
 )
 
-ADAM_BETAS = (0.9, 0.999)
 KEEP_EVERY_S = 600.0
 """A kill costs no more than about this of work, in seconds, or the time between two validations."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -95,40 +96,6 @@ def require_precision(name: str) -> None:
         raise RequestError(f'precision "{name}" is unknown; give one of {", ".join(PRECISIONS)}')
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
-    """Some steps are done."""
-
-    step: int
-    """Steps done so far."""
-    of: int
-    loss: float
-    """Mean since the last report."""
-    learning_rate: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Validated:
-    """The averaged weights were tried on the validation chips."""
-
-    step: int
-    confusions: Mapping[Seen, Tensor]
-    """Confusion matrix by what the network was shown."""
-    best: bool
-    """Whether no earlier validation was better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """One more step is done, with all that was due after it. Who raises an exception now ends the
-    training: its state is kept first."""
-
-    step: int
-
-
-Event = Stepped | Validated | Learned
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedWeights:
     """What a training gives: the averaged weights that did best on the validation chips."""
@@ -176,11 +143,7 @@ def train(
             f"{len(training_chips)} training and {len(validation_chips)} validation chips; "
             "training needs at least one of each"
         )
-    if settings.parts % processes.count:
-        raise RequestError(
-            f"{processes.count} processes cannot share {settings.parts} parts of a batch evenly; "
-            f"make parts a multiple of {processes.count}"
-        )
+    processes.require_even(settings.parts)
     learned_from = {
         "training chips": mark_of_chips(training_chips),
         "validation chips": mark_of_chips(validation_chips),
@@ -281,6 +244,17 @@ class Trainer:
         """Of this process, of each step since the last report."""
         self.best: TrainedWeights | None = None
 
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        settings = self.settings
+        return learning_rate(
+            step,
+            steps=settings.steps,
+            warmup_steps=settings.warmup_steps,
+            peak=settings.learning_rate,
+            final=settings.final_learning_rate,
+        )
+
     def is_due(self, every: int) -> bool:
         """Whether what is done every so many steps, and in the end, is to be done now."""
         return self.step % every == 0 or self.step == self.settings.steps
@@ -294,7 +268,7 @@ class Trainer:
         total = torch.stack(weights).sum()
         self.processes.add_up([total])
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, settings)
+            group["lr"] = self.rate(self.step)
 
         self.model.train()
         self.statistics.begin()
@@ -361,7 +335,7 @@ class Trainer:
                 f"the loss is {loss} at step {self.step}; lower the learning rate "
                 f"({self.settings.learning_rate}) or train in fp32 ({self.settings.precision} now)"
             )
-        rate = learning_rate(self.step - 1, self.settings)
+        rate = self.rate(self.step - 1)
         return Stepped(self.step, self.settings.steps, loss, rate)
 
     def validate(self, chips: Chips) -> Validated:
@@ -420,22 +394,3 @@ class Trainer:
                 state["best_step"],
                 state["best_confusions"],
             )
-
-
-def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """Linear warm-up to the peak, then half a cosine down to the final rate."""
-    peak, final = settings.learning_rate, settings.final_learning_rate
-    if step < settings.warmup_steps:
-        return peak * (step + 1) / settings.warmup_steps
-    left = max(settings.steps - 1 - settings.warmup_steps, 1)
-    progress = (step - settings.warmup_steps) / left
-    return final + (peak - final) * (1 + cos(pi * min(progress, 1))) / 2
-
-
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters for the optimiser: matrices and kernels decay, vectors do not."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -7,8 +7,8 @@ import torch
 
 from mapper.errors import OutputError
 from mapper.lulcformer.curves import curves_to, read_curves
+from mapper.lulcformer.events import Stepped, Validated
 from mapper.lulcformer.scores import ALL_SEEN
-from mapper.lulcformer.training import Stepped, Validated
 
 
 def validated(step: int) -> Validated:

@@ -12,21 +12,13 @@ from mapper.lulcformer import training
 from mapper.lulcformer.augment import NONE, Augmentation
 from mapper.lulcformer.chance import draw
 from mapper.lulcformer.chips import Some, TensorChips
+from mapper.lulcformer.descent import decay_groups, learning_rate
+from mapper.lulcformer.events import Event, Learned, Stepped, Validated
 from mapper.lulcformer.model import MICRO, LulcFormer, Variant
 from mapper.lulcformer.parallel import Processes
 from mapper.lulcformer.scores import overall_accuracy
 from mapper.lulcformer.state import read_state
-from mapper.lulcformer.training import (
-    Event,
-    Learned,
-    Stepped,
-    TrainedWeights,
-    Trainer,
-    TrainingSettings,
-    Validated,
-    learning_rate,
-    train,
-)
+from mapper.lulcformer.training import TrainedWeights, Trainer, TrainingSettings, train
 
 SETTINGS = TrainingSettings(
     variant=replace(MICRO, missing_token=True),
@@ -266,11 +258,22 @@ def test_every_chip_is_drawn_once_before_any_is_drawn_again() -> None:
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    settings = replace(SETTINGS, steps=1000, warmup_steps=100)
-    rates = [learning_rate(step, settings) for step in range(1000)]
+    rates = [
+        learning_rate(step, steps=1000, warmup_steps=100, peak=2e-3, final=5e-6)
+        for step in range(1000)
+    ]
     assert rates[:100] == sorted(rates[:100]) and rates[100:] == sorted(rates[100:], reverse=True)
-    assert max(rates) == rates[100] == settings.learning_rate
-    assert rates[-1] == pytest.approx(settings.final_learning_rate)
+    assert max(rates) == rates[100] == 2e-3
+    assert rates[-1] == pytest.approx(5e-6)
+
+
+def test_norms_biases_and_tokens_do_not_decay() -> None:
+    model = LulcFormer(SETTINGS.variant)
+    decaying, kept = (set(map(id, group["params"])) for group in decay_groups(model, 0.01))
+    for name, parameter in model.named_parameters():
+        is_vector = name.endswith("bias") or "norm" in name or "_n" in name or "bn" in name
+        wanted = kept if is_vector or name.startswith("missing") else decaying
+        assert id(parameter) in wanted, name
 
 
 def test_parts_add_up_to_the_whole_batch(chips: tuple[TensorChips, TensorChips]) -> None:
