@@ -104,7 +104,8 @@ class Predictor:
         Raises:
             CheckpointError: the network answered something that is no number.
         """
-        mapped = wanted & _seen(composite, region, allow_radar_only)
+        mapped = _seen(composite, region, allow_radar_only)
+        mapped &= wanted
         land_cover = np.full(region.shape, NODATA, np.uint8)
         confidence = np.full(region.shape, NODATA, np.uint8)
         # A window without a pixel to map would only add to sums that nobody reads.

@@ -130,6 +130,7 @@ class Seams(Generic[A]):
             self._above, self._below = (self._below if started_next_row else {}), {}
             before = None
         self._add_neighbours(window, piece, before)
+        self._above.pop(window.left, None)  # nobody asks again
         # Plus zero is a copy; a slice would keep its whole window in memory.
         self._below[window.left] = piece[:, STRIDE_PX:, :STRIDE_PX] + 0
         self._before = (window, piece)

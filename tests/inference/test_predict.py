@@ -293,13 +293,3 @@ def test_an_absent_device_is_refused() -> None:
         resolve_device("gpu")
     with pytest.raises(RequestError, match="cuda:99"):
         resolve_device("cuda:99")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_agrees_with_the_cpu(
-    usual: Prediction, ground: Composite, checkpoint: Checkpoint
-) -> None:
-    exact = Predictor(checkpoint, "cuda", "fp32").predict(ground, everywhere(TILE), TILE)
-    assert np.mean(exact.land_cover == usual.land_cover) > 0.999
-    half = Predictor(checkpoint, "cuda", "fp16").predict(ground, everywhere(TILE), TILE)
-    assert np.mean(half.land_cover == usual.land_cover) > 0.98
