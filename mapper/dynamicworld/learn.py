@@ -20,7 +20,7 @@ from mapper.dynamicworld.simulated_chips import chip_name, simulated_chip
 from mapper.errors import CheckpointError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
 from mapper.land.legend import CLASS_NAMES
-from mapper.lulcformer.calibration import fitted_temperature, tallied
+from mapper.lulcformer.calibration import TEMPERATURE_LIMITS, fitted_temperature, tallied
 from mapper.lulcformer.checkpoint import Checkpoint, model_of
 from mapper.lulcformer.chips import Chips, near
 from mapper.lulcformer.events import Event
@@ -152,6 +152,8 @@ def calibrated(
         precision=PRECISIONS[precision],
     )
     fact = f"{temperature:g}, fitted on {len(chips)} chips from which nothing was learned"
+    if temperature in TEMPERATURE_LIMITS:
+        fact += ", the limit of what is looked for: confidence means little before more training"
     facts = {**checkpoint.facts, "temperature": fact}
     return replace(checkpoint, temperature=temperature, facts=facts, digest="")
 

@@ -303,5 +303,5 @@ def require(
     if window is not None and window != checkpoint.window:
         raise CheckpointError(
             f"the checkpoint was trained on windows of {checkpoint.window} px, wanted {window} px: "
-            f"its answers depend on the window; infer with {checkpoint.window} px windows"
+            f"its answers depend on the window; train it further on chips of {window} px"
         )

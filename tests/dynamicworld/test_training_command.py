@@ -21,11 +21,13 @@ from mapper.cli import command_line
 from mapper.cli.training_files import TrainingFiles
 from mapper.cli.training_recipe import training_recipe
 from mapper.dynamicworld.chips import Chip, load_chip, save_chip
-from mapper.dynamicworld.lesson import lesson_of
+from mapper.dynamicworld.learn import calibrated
+from mapper.dynamicworld.lesson import chips_for, lesson_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import chip_name
 from mapper.errors import CheckpointError, RequestError
 from mapper.land.legend import NODATA
+from mapper.lulcformer.calibration import TEMPERATURE_LIMITS
 from mapper.lulcformer.checkpoint import load
 from mapper.lulcformer.curves import read_curves
 from mapper.lulcformer.state import read_state
@@ -357,6 +359,16 @@ def rewritten(path: Path, label: npt.NDArray[np.uint8]) -> None:
         held = dict(arrays)
     with path.open("wb") as file:
         np.savez(file, **{**held, "label": label})
+
+
+def test_a_temperature_at_the_limit_is_called_so(tmp_path: Path, micro_checkpoint: Path) -> None:
+    old = load(micro_checkpoint)
+    flat = {
+        name: t * 1e-9 if name.startswith("head.pred") else t for name, t in old.weights.items()
+    }
+    chips = chips_for(old, folder_of(tmp_path / "chips", range(1)))
+    found = calibrated(replace(old, weights=flat), chips)
+    assert found.temperature in TEMPERATURE_LIMITS and "the limit" in found.facts["temperature"]
 
 
 @pytest.mark.slow
