@@ -3,9 +3,9 @@ r"""What LULC-Former is worth: peers trained by the same course on the same chip
     pip install -e '.[test,peers]'
     mapper train --simulated 200 --held-out 40 --chip-size 256 --steps 1 --variant micro \
         --out chips.safetensors
-    python tests/bench/bench_peers.py --train chips.chips/training --on "chips.chips/held out" \
+    python tests/bench/bench_peers.py --train chips.chips/training --on chips.chips/held-out \
         --steps 300 --batch 2 --json peers.json
-    python tests/bench/bench_peers.py --train chips.chips/training --on "chips.chips/held out" \
+    python tests/bench/bench_peers.py --train chips.chips/training --on chips.chips/held-out \
         --steps 0 --checkpoint tiny.safetensors
 
 The peers are a U-Net of MONAI (its BasicUNet with batch norm, which unlike its instance norm keeps
