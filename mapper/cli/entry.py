@@ -21,6 +21,9 @@ from mapper.production.stopping import Stopped, heeded, listen
 BY_SIGNAL = 128
 """A command that a signal ended exits with this plus the signal's number, as shells have it."""
 
+GOES_ON = ("run", "simulate", "train")
+"""Commands that find what was done before; the others begin anew."""
+
 
 def main() -> NoReturn:
     """The console script."""
@@ -41,7 +44,8 @@ def command_line(arguments: list[str]) -> int:
         return _say(str(error), error.exit_code, debug)
     except Stopped as stop:
         heeded()
-        return _say("stopped; the same command goes on from here", BY_SIGNAL + stop.signum)
+        then = "goes on from here" if arguments[0] in GOES_ON else "begins anew"
+        return _say(f"stopped; the same command {then}", BY_SIGNAL + stop.signum)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return MapperError.exit_code
