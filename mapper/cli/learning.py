@@ -127,6 +127,7 @@ def _lesson(
     processes: Processes,
 ) -> Lesson:
     """The chips of a recipe; the first process makes those that are to be simulated."""
+    from mapper.dynamicworld.chip_sets import FileChips
     from mapper.dynamicworld.lesson import lesson_of, normalisation_in
 
     if processes.is_first:
@@ -134,13 +135,17 @@ def _lesson(
     processes.wait()
     divided = bool(recipe.validation_share)
     chips = [Path(folder) for folder in recipe.chips]
-    return lesson_of(
+    lesson = lesson_of(
         [*([files.training] if recipe.simulated else []), *([] if divided else chips)],
         [*([files.held_out] if recipe.held_out else []), *map(Path, recipe.validation)],
         None if start is None else normalisation_in(start),
         mixed=chips if divided else [],
         validation_share=recipe.validation_share,
     )
+    if isinstance(lesson.training, FileChips):
+        count = len(lesson.training)
+        console.print(f"{count} chips are more than memory has room for: each is read when drawn")
+    return lesson
 
 
 def _make_chips(

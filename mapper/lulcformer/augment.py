@@ -40,27 +40,27 @@ class Augmentation:
 
     turns: bool = True
     """The eight flips and rotations; needs square chips."""
-    optical_gain: float = 0.05
+    optical_gain: float = 0.1
     """Relative spread of one factor for all optical bands: sun, slope, sensor."""
-    optical_offset: float = 0.1
+    optical_offset: float = 0.15
     """Spread of one offset for all optical bands: sun, terrain, the atmosphere that was left."""
-    band_offset: float = 0.05
+    band_offset: float = 0.1
     """Spread of an offset of each optical band: atmosphere, calibration."""
-    radar_offset: float = 0.15
+    radar_offset: float = 0.2
     """Spread of an offset of each radar band: calibration, soil moisture."""
-    radar_dropout: float = 0.15
+    radar_dropout: float = 0.2
     """Share without radar."""
-    optical_dropout: float = 0.05
+    optical_dropout: float = 0.07
     """Share without optical, so that radar alone says what it can. Never both."""
     radar_area_dropout: float = 0.15
     """Share cut by the edge of a radar swath."""
     optical_area_dropout: float = 0.2
     """Share with holes of clouds."""
-    margin_dropout: float = 0.15
+    margin_dropout: float = 0.25
     """Share of which only a rectangle is seen, as at the end of the data; by one sensor or both."""
     haze: float = 0.15
     """Share under drifting haze, thick in the first optical band and thin in the last."""
-    fewer_looks: float = 0.15
+    fewer_looks: float = 0.25
     """Share as noisy as if most looks had been dropped: speckle in radar, grain in optical."""
 
     def __post_init__(self) -> None:
@@ -197,11 +197,11 @@ def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
 def rectangles(
     chips: int, height: int, width: int, generator: Generator, device: torch.device
 ) -> Tensor:
-    """(chip, 1, y, x) bool, True in a rectangle of which each side is 0.3 to 1 of the chip's."""
+    """(chip, 1, y, x) bool, True in a rectangle of which each side is 0.2 to 1 of the chip's."""
 
     def span(size: int) -> Tensor:
         length, start = torch.rand(2, chips, 1, generator=generator)
-        length = 0.3 + 0.7 * length
+        length = 0.2 + 0.8 * length
         first = start * (1 - length)
         at = (torch.arange(size) + 0.5) / size
         within: Tensor = (at >= first) & (at < first + length)
