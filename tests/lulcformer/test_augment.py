@@ -111,7 +111,7 @@ def test_hidden_areas_differ_between_chips_and_leave_something(shape) -> None:  
     share = seen.float().mean((1, 2, 3))
     assert share.std() > 0.1
     assert 0.3 < share.mean() < 0.8
-    assert (share > 0.9).any() and (share < 0.3).any()
+    assert (share > 0.8).any() and (share < 0.3).any()
 
 
 def test_one_seed_gives_one_augmentation() -> None:
