@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 
 from mapper.cli.options import PATH, area_in, area_options, debug_option
-from mapper.errors import OutputError
 
 REPORT_BYTES = 2_000_000
 """A page, its numbers and a few pictures."""
@@ -103,11 +102,9 @@ def calibrate(
     from mapper.dynamicworld.lesson import chips_for
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer.checkpoint import load, save, survives_half
-    from mapper.production.room import require_writable
+    from mapper.production.room import require_writable_file
 
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder, wanted a file to write; choose another --out")
-    require_writable(out.parent, checkpoint.stat().st_size if checkpoint.is_file() else 0)
+    require_writable_file(out, checkpoint.stat().st_size if checkpoint.is_file() else 0)
     before = load(checkpoint)
     chips = chips_for(before, folder)
     after = calibrated(before, chips, str(resolve_device(device)), precision)

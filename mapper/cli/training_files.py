@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mapper.dynamicworld.chips import SUFFIX, chip_paths, load_chip
 from mapper.dynamicworld.recipe import TrainingRecipe
-from mapper.errors import CheckpointError, OutputError, RequestError
+from mapper.errors import CheckpointError, RequestError
 from mapper.lulcformer.checkpoint import Checkpoint
-from mapper.production.room import require_writable
+from mapper.production.room import require_writable_file
 
 WEIGHTS = ".safetensors"
 CHIP_BYTES = 6_000_000
@@ -56,9 +56,7 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
     """
     if out.suffix != WEIGHTS:
         raise RequestError(f'--out is {out}, wanted a file such as "{out.name}{WEIGHTS}"')
-    if out.is_dir():
-        raise OutputError(f"{out} is a folder, wanted a file to write; choose another --out")
-    require_writable(out.parent, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
+    require_writable_file(out, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
     return TrainingFiles(out)
 
 

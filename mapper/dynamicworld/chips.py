@@ -158,11 +158,6 @@ def chip_paths(folder: Path) -> list[Path]:
     return found
 
 
-def load_chips(folder: Path) -> Iterator[Chip]:
-    """The chips of a folder one after the other, in order of their names."""
-    return (load_chip(path) for path in chip_paths(folder))
-
-
 def outline_of(path: Path) -> Outline:
     """What is known of a chip without its pixels; forty times faster than all of it.
 

@@ -13,19 +13,17 @@ import torch
 from distributed.system import MEMORY_LIMIT
 
 from mapper.dynamicworld.chip_sets import bytes_of_chip, chip_set, processes_here, read_ahead
-from mapper.dynamicworld.chips import Chip, Outline, chip_paths, load_chip, outline_of
+from mapper.dynamicworld.chips import Outline, chip_paths, load_chip, outline_of
 from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
 from mapper.imagery.bands import Normalisation
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.lulcformer.chips import Chips
 from mapper.lulcformer.losses import class_weights
+from mapper.lulcformer.model import COARSEST_CELL_PX
 
 MEMORY_SHARE = 0.5
 """Of the memory that is free, chips may take this much; the network and others need some too."""
-TOKEN_PX = 32
-"""Pixels along a side of what the network's coarsest stage sees as one: of other sides than its
-multiples it leaves the edge out, and maps are made with 512."""
 CELL_DEG = 0.25
 """Ground is kept apart in cells of this size, so that neighbours stay on one side."""
 
@@ -80,7 +78,7 @@ def lesson_of(
     """
     learned, tried = _outlines(training), _outlines(validation)
     for chip in _outlines(mixed):
-        (tried if kept_apart(chip, validation_share) else learned).append(chip)
+        (tried if kept_apart(chip.lon, chip.lat, validation_share) else learned).append(chip)
     _require_apart(learned, tried)
     side = _side((*learned, *tried))
     paths = [chip.path for chip in learned]
@@ -122,8 +120,8 @@ def _require_apart(learned: Sequence[Outline], tried: Sequence[Outline]) -> None
 
 
 def _side(chips: Sequence[Outline]) -> int:
-    """The side of a square for all of some chips, a multiple of `TOKEN_PX`."""
-    return -(-max(max(chip.shape) for chip in chips) // TOKEN_PX) * TOKEN_PX
+    """The side of a square for all of some chips, a multiple of `COARSEST_CELL_PX`."""
+    return -(-max(max(chip.shape) for chip in chips) // COARSEST_CELL_PX) * COARSEST_CELL_PX
 
 
 def chip_memory_bytes() -> float:
@@ -132,9 +130,9 @@ def chip_memory_bytes() -> float:
     return MEMORY_SHARE * free / processes_here()
 
 
-def kept_apart(chip: Chip | Outline, share: float) -> bool:
-    """Whether a chip is of ground to be tried on: its cell alone decides, not the set it is in."""
-    cell = f"{floor(chip.lon / CELL_DEG)} {floor(chip.lat / CELL_DEG)}"
+def kept_apart(lon: float, lat: float, share: float) -> bool:
+    """Whether ground is to be tried on: its cell alone decides, not the set that it is met in."""
+    cell = f"{floor(lon / CELL_DEG)} {floor(lat / CELL_DEG)}"
     digest = hashlib.sha256(cell.encode()).digest()
     return int.from_bytes(digest[:6], "big") < share * 2**48
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from mapper.errors import RequestError
 from mapper.lulcformer.augment import Augmentation
-from mapper.lulcformer.model import VARIANTS, Variant
+from mapper.lulcformer.model import COARSEST_CELL_PX, VARIANTS, Variant
 from mapper.lulcformer.training import TrainingSettings
 
-_TOKEN_PX = 32
-"""Pixels along a side of what the coarsest stage sees as one: other sides leave an edge out."""
 _MOST_CHIP_PX = 2048
 _LIMITS = {
     "class_balance": (0.0, 1.0),
@@ -94,9 +92,10 @@ class TrainingRecipe:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise RequestError(f"{name} is {value}, wanted {low:g}..{high:g}")
-        if self.chip_px % _TOKEN_PX or not 0 < self.chip_px <= _MOST_CHIP_PX:
+        if self.chip_px % COARSEST_CELL_PX or not 0 < self.chip_px <= _MOST_CHIP_PX:
             raise RequestError(
-                f"chip_px is {self.chip_px}, wanted a multiple of {_TOKEN_PX} up to {_MOST_CHIP_PX}"
+                f"chip_px is {self.chip_px}, wanted a multiple of {COARSEST_CELL_PX} "
+                f"up to {_MOST_CHIP_PX}"
             )
         if not (self.simulated or self.chips):
             raise RequestError("there is nothing to learn from; give simulated or chips")

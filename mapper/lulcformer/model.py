@@ -22,6 +22,9 @@ RADAR_SHARE = 4
 CELL_PX = 4
 """Side of the ground cell of a stage-1 token, in pixels: the stride of the embedding."""
 
+COARSEST_CELL_PX = 32
+"""The same of the last stage: an image whose sides are no multiples of it loses an edge."""
+
 MIN_VALID_SHARE = 0.5
 """A token with a smaller share of valid pixels in its ground cell is replaced as missing."""
 

@@ -262,8 +262,9 @@ class Trainer:
     def learn(self, chips: Chips) -> Tensor:
         """One step; returns this process's share of its loss without waiting for the device."""
         settings, parts = self.settings, self.processes.share(self.settings.parts)
-        batches = [self.part(chips, part) for part in parts]
-        chips.expect(torch.cat([self.drawn(chips, part, self.step + 1) for part in parts]))
+        now, soon = (self.drawn(chips, step)[parts] for step in (self.step, self.step + 1))
+        batches = [self.part(chips, part, own) for part, own in zip(parts, now, strict=True)]
+        chips.expect(soon.flatten())
         weights = [pixel_weights(batch.label, self.class_weights).sum() for batch in batches]
         total = torch.stack(weights).sum()
         self.processes.add_up([total])
@@ -291,16 +292,15 @@ class Trainer:
         self.average.update(self.step)
         return torch.stack(losses).sum()
 
-    def drawn(self, chips: Chips, part: int, step: int) -> Tensor:
-        """(chip,) the indices of the chips that make one part of a step's batch."""
+    def drawn(self, chips: Chips, step: int) -> Tensor:
+        """(part, chip) the indices of the chips that make the batch of a step."""
         settings = self.settings
         whole = draw(len(chips), settings.batch, step, settings.seed)
-        return whole.view(settings.parts, -1)[part]
+        return whole.view(settings.parts, -1)
 
-    def part(self, chips: Chips, part: int) -> Batch:
+    def part(self, chips: Chips, part: int, indices: Tensor) -> Batch:
         """One part of this step's batch, on the device; each chip's changes are its place's."""
         settings = self.settings
-        indices = self.drawn(chips, part, self.step)
         changed = []
         for place, index in enumerate(indices, part * len(indices)):
             generator = torch.Generator()

@@ -30,3 +30,17 @@ def require_writable(out: Path, wanted_bytes: int) -> None:
             f"the products need about {wanted_bytes / 1e6:,.0f} MB, {place} has "
             f"{free / 1e6:,.0f} MB free; free some space or choose another --out"
         )
+
+
+def require_writable_file(out: Path, wanted_bytes: int) -> None:
+    """Refuse a file that could not be written.
+
+    Args:
+        wanted_bytes: of it and of all that is kept beside it.
+
+    Raises:
+        OutputError: it is a folder, or see `require_writable`.
+    """
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder, wanted a file to write; choose another --out")
+    require_writable(out.parent, wanted_bytes)

@@ -13,7 +13,6 @@ from mapper.dynamicworld.chips import (
     chip_paths,
     framed,
     load_chip,
-    load_chips,
     outline_of,
     save_chip,
 )
@@ -47,7 +46,8 @@ def test_a_chip_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_chips_of_a_folder_come_in_order_of_their_names(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         save_chip(_chip(ord(name)), tmp_path, name)
-    assert [chip.place for chip in load_chips(tmp_path)] == ["32N_97", "32N_98", "32N_99"]
+    found = [load_chip(path) for path in chip_paths(tmp_path)]
+    assert [chip.place for chip in found] == ["32N_97", "32N_98", "32N_99"]
     with pytest.raises(RequestError, match="no chip"):
         chip_paths(tmp_path / "nothing")
 

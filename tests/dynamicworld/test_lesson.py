@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +40,12 @@ def test_chips_of_several_folders_and_sizes_become_one_set(tmp_path: Path) -> No
 def test_one_folder_is_divided_by_place_alone(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "a", range(12))
     lesson = lesson_of([], [], mixed=[folder], validation_share=0.4)
-    apart = [seed for seed in range(12) if kept_apart(noise_chip(seed), 0.4)]
+    ground = [(seed, noise_chip(seed)) for seed in range(12)]
+    apart = [seed for seed, chip in ground if kept_apart(chip.lon, chip.lat, 0.4)]
     assert len(lesson.validation) == len(apart) and 0 < len(apart) < 12
     chip = noise_chip(apart[0])
-    neighbour = replace(chip, lon=chip.lon + 0.05, place="another")
-    assert kept_apart(neighbour, 0.4), "ground nearby stays on the same side"
-    share = np.mean([kept_apart(noise_chip(0, 16, lon=-170 + n / 3), 0.2) for n in range(1000)])
+    assert kept_apart(chip.lon + 0.05, chip.lat, 0.4), "ground nearby stays on the same side"
+    share = np.mean([kept_apart(-170 + n / 3, chip.lat, 0.2) for n in range(1000)])
     assert 0.15 < share < 0.25
 
 
