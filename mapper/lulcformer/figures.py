@@ -23,8 +23,10 @@ FINE = 2
 """Pixels drawn for each pixel kept, along one side."""
 INK, GREY, PALE = (34, 34, 34), (120, 120, 120), (228, 228, 228)
 BLUE = (31, 94, 168)
-COLOURS: tuple[Colour, ...] = (BLUE, (214, 96, 30), (46, 134, 72), (150, 60, 150))
-"""Of lines, in order; told apart by the colour-blind, too."""
+COLOURS: tuple[Colour, ...] = (BLUE, (213, 94, 0), (0, 158, 115), INK)
+"""Of lines, in order; told apart by the colour-blind, too: as any of the three kinds sees them
+(Machado et al. 2009), two of them are at least 24 apart in CIELAB. Vermilion and bluish green are
+Okabe's and Ito's (2008)."""
 CELL = 58
 """Side of a cell of a confusion matrix, in pixels."""
 TICKS = 5
