@@ -44,6 +44,11 @@ CLASS_MEASURES: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 """One number for each class each."""
 ECE = "expected calibration error"
+MEANS = (
+    "Balanced accuracy is the mean over the classes that are there; mean IoU and macro F1 also "
+    "count each class that is mapped though it is nowhere, as 0."
+)
+"""What a mean of few classes hides, said where it is read."""
 SHOWN: Mapping[Seen, str] = {
     "both": "both sensors",
     "optical": "optical only",
@@ -170,7 +175,7 @@ def _page(report: Report, shown: Mapping[Seen, Tally], folder: Path) -> list[str
             "",
         ]
     lines += [f"- {name}: {fact}" for name, fact in report.facts.items()]
-    lines += ["", "## Scores", "", *_scores_table(report, shown)]
+    lines += ["", "## Scores", "", *_scores_table(report, shown), "", MEANS]
     lines += ["", "## Classes, intersection over union", "", *_class_table(report, shown)]
     for seen, of in list(shown.items())[:1]:
         lines += ["", f"## Classes, {SHOWN[seen]}", "", *_accuracy_table(report, of)]
