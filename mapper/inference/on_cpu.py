@@ -52,10 +52,10 @@ class OnCpu:
         self._normalisation = normalisation
         self._inverse_temperature = np.float32(1 / temperature)
         self._precision = precision
-        self._threads = max(1, threads)
+        self._at_once = max(1, threads)
         self._spare: deque[NetworkInput] = deque()
         _use_one_torch_thread()
-        self._pool = ThreadPoolExecutor(self._threads, "window", _use_one_torch_thread)
+        self.threads = ThreadPoolExecutor(self._at_once, "window", _use_one_torch_thread)
         _warm_up(normalisation)
 
     def cells(
@@ -80,7 +80,7 @@ class OnCpu:
 
     def close(self) -> None:
         """Let the threads go; nothing more can be asked."""
-        self._pool.shutdown()
+        self.threads.shutdown()
 
     def _answers(
         self, composite: Composite, windows: list[Region]
@@ -90,9 +90,9 @@ class OnCpu:
         in_flight: deque[tuple[Region, Future[Floats]]] = deque()
         try:
             for window in windows:
-                answer = self._pool.submit(self._weighted, composite, window, edges)
+                answer = self.threads.submit(self._weighted, composite, window, edges)
                 in_flight.append((window, answer))
-                if len(in_flight) > self._threads:
+                if len(in_flight) > self._at_once:
                     first, answer = in_flight.popleft()
                     yield first, answer.result()
             while in_flight:

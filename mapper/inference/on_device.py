@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle
+from contextlib import contextmanager
+from itertools import cycle, islice
 from threading import Lock
 
 import numpy as np
@@ -61,7 +62,7 @@ class OnDevice:
         self._precision, self._device, self._batch = precision, device, batch
         self._lock = Lock()
         cutters = min(MOST_CUTTERS, os.cpu_count() or 1)
-        self._cutters = ThreadPoolExecutor(cutters, "cutter")
+        self.threads = ThreadPoolExecutor(cutters, "cutter")
         self._answers = Answers(network, normalisation, temperature).to(device)
         self._edges = torch.from_numpy(taper()).to(device)
         with current(device), torch.inference_mode():
@@ -84,12 +85,14 @@ class OnDevice:
         Raises:
             CheckpointError: the network answered something that is no number.
         """
-        with self._lock:
-            seams: Seams[Tensor] = Seams()
-            waiting: deque[tuple[list[Region], Outbox]] = deque()
-            for first in range(0, len(windows), self._batch):
-                batch = windows[first : first + self._batch]
-                waiting.append((batch, self._begin(composite, batch, seams)))
+        starts = range(0, len(windows), self._batch)
+        batches = [windows[first : first + self._batch] for first in starts]
+        seams: Seams[Tensor] = Seams()
+        waiting: deque[tuple[list[Region], Outbox]] = deque()
+        with self._lock, self._cutting(composite, batches) as cut_next:
+            for batch in batches:
+                waiting.append((batch, self._begin(batch, seams)))
+                cut_next()  # while the last are filed
                 if len(waiting) > IN_FLIGHT:
                     yield from self._finished(*waiting.popleft())
             while waiting:
@@ -99,7 +102,8 @@ class OnDevice:
         """Codes and percents (y, x) of one window by itself; the composite is of its size."""
         with self._lock, current(self._device), torch.inference_mode():
             flat = torch.ones_like(self._edges)
-            answers, finite = self._weighted(composite, [composite.region], flat)
+            with self._cutting(composite, [[composite.region]]):
+                answers, finite = self._weighted(flat)
             if not bool(finite[0]):
                 raise no_number(composite.region, self._precision)
             code, percent = most_likely(answers[:1])[0].cpu().numpy()
@@ -107,12 +111,29 @@ class OnDevice:
 
     def close(self) -> None:
         """Let the threads go; nothing more can be asked."""
-        self._cutters.shutdown()
+        self.threads.shutdown()
 
-    def _begin(self, composite: Composite, windows: list[Region], seams: Seams[Tensor]) -> Outbox:
-        """Tell the device all it has to do for a batch, without waiting for any of it."""
+    @contextmanager
+    def _cutting(
+        self, composite: Composite, batches: Sequence[list[Region]]
+    ) -> Iterator[Callable[[], None]]:
+        """Has the first batch cut, and the next one whenever asked; none after the end."""
+        left = iter(batches)
+
+        def cut_next() -> None:
+            for batch in islice(left, 1):
+                self._inbox.fill(composite, batch, self.threads)
+
+        cut_next()
+        try:
+            yield cut_next
+        finally:
+            self._inbox.settle()
+
+    def _begin(self, windows: list[Region], seams: Seams[Tensor]) -> Outbox:
+        """Tell the device all it has to do for a batch that is cut, without waiting for any."""
         with current(self._device), torch.inference_mode():
-            answers, finite = self._weighted(composite, windows, self._edges)
+            answers, finite = self._weighted(self._edges)
             for window, answer in zip(windows, answers, strict=False):
                 seams.join(window, answer)
             # Whatever windows come later, these squares are final.
@@ -121,11 +142,8 @@ class OnDevice:
             outbox.fetch(codes, finite, self._back)
             return outbox
 
-    def _weighted(
-        self, composite: Composite, windows: list[Region], edges: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _weighted(self, edges: Tensor) -> tuple[Tensor, Tensor]:
         """(window, class, y, x) probabilities times `edges`, and (window,) whether numbers."""
-        self._inbox.fill(composite, windows, self._cutters)
         answers, finite = self._step(*self._inbox.send(self._there), edges)
         self._inbox.taken()
         return answers, finite

@@ -11,6 +11,7 @@ thread in each, and sums are made in the order of the windows, not in that of th
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +105,7 @@ class Predictor:
         Raises:
             CheckpointError: the network answered something that is no number.
         """
-        mapped = _seen(composite, region, allow_radar_only)
+        mapped = _seen(composite, region, allow_radar_only, self._engine.threads)
         mapped &= wanted
         land_cover = np.full(region.shape, NODATA, np.uint8)
         confidence = np.full(region.shape, NODATA, np.uint8)
@@ -130,7 +131,7 @@ class Predictor:
         Args:
             composite: over a square of a window's size, wherever it lies.
         """
-        seen = _seen(composite, composite.region, allow_radar_only=True)
+        seen = _seen(composite, composite.region, True, self._engine.threads)
         answer = self._engine.alone(composite)
         land_cover, confidence = (np.where(seen, x, NODATA) for x in answer)
         return Prediction(composite.region, land_cover, confidence, 1)
@@ -140,13 +141,16 @@ class Predictor:
         self._engine.close()
 
 
-def _seen(composite: Composite, region: Region, allow_radar_only: bool) -> npt.NDArray[np.bool_]:
+def _seen(
+    composite: Composite, region: Region, allow_radar_only: bool, threads: Executor
+) -> npt.NDArray[np.bool_]:
     """(y, x) over `region`: True where the archive showed enough for a class."""
     seen = np.zeros(region.shape, np.bool_)
     shared = region.intersection(composite.region)
     if shared is None:
         return seen
-    for top in range(shared.top, shared.bottom, WINDOW_PX):
+
+    def see(top: int) -> None:
         rows = Region(
             region.zone, shared.left, top, shared.width, min(WINDOW_PX, shared.bottom - top)
         )
@@ -155,4 +159,7 @@ def _seen(composite: Composite, region: Region, allow_radar_only: bool) -> npt.N
         if allow_radar_only:
             found |= radar_valid(composite.radar[:, *here])
         seen[rows.slices_in(region)] = found
+
+    # By many threads: a GPU that waits for this could have answered half a tile meanwhile.
+    list(threads.map(see, range(shared.top, shared.bottom, WINDOW_PX)))
     return seen

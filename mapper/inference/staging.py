@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from itertools import cycle
 
@@ -69,28 +69,39 @@ class Inbox:
         shapes = ((batch, len(OPTICAL_BANDS), *square), (batch, len(RADAR_BANDS), *square))
         kinds = list(zip(shapes, (torch.int16, torch.float32), strict=True))
         self._host = [torch.zeros(s, dtype=kind, pin_memory=pinned) for s, kind in kinds]
-        places = [[torch.zeros(s, dtype=kind, device=device) for s, kind in kinds] for _ in "ab"]
-        self._places = cycle([(place, Mark(device)) for place in places])
-        self._sent = Mark(device)
+        self._sent, self._cuts = Mark(device), list[Future[None]]()
+        places = []
+        for _ in "ab":
+            place = [torch.zeros(s, dtype=kind, device=device) for s, kind in kinds]
+            places.append((place, Mark(device)))
+            places[-1][1].set()  # a copy in another stream could be there before the zeros
+        self._places = cycle(places)
         self.there, self._read = next(self._places)
 
     def fill(self, composite: Composite, windows: list[Region], cutters: Executor) -> None:
-        """Cut windows out of a composite; places that are left over become blind ones."""
-        self._sent.wait()  # what was here before must have left
+        """Begin to cut windows out of a composite; places that are left over become blind ones."""
         optical, radar = (x.numpy() for x in self._host)
         digits = optical.view(np.uint16)
 
         def cut(place: int) -> None:
+            self._sent.wait()  # what was here before must have left
+            if place >= len(windows):
+                digits[place], radar[place] = OPTICAL_NODATA, RADAR_NODATA
+                return
             here = windows[place].slices_in(composite.region)
             digits[place] = composite.optical[:, *here]
             radar[place] = composite.radar[:, *here]
 
-        list(cutters.map(cut, range(len(windows))))
-        digits[len(windows) :] = OPTICAL_NODATA
-        radar[len(windows) :] = RADAR_NODATA
+        self._cuts = [cutters.submit(cut, place) for place in range(len(digits))]
+
+    def settle(self) -> None:
+        """Let nobody write here any more, even if what is being cut is not wanted."""
+        wait(self._cuts)
 
     def send(self, lane: Lane) -> list[Tensor]:
-        """Copy to the device; the computing stream will find the windows there."""
+        """Copy to the device, once all is cut; the computing stream will find the windows there."""
+        for done in self._cuts:
+            done.result()
         self.there, self._read = next(self._places)
         with lane.entered():
             self._read.hold()
@@ -168,7 +179,9 @@ def fastest(step: Step, examples: list[Tensor]) -> Step:
     if examples[0].device.type != "cuda":
         return step
     try:
-        return Recorded(step, examples)
+        # A recording that fails half-way leaves its own stream as the current one.
+        with torch.cuda.stream(torch.cuda.current_stream(examples[0].device)):
+            return Recorded(step, examples)
     except RuntimeError as error:
         log.debug("no CUDA graph, each kernel is launched by itself: %s", error)
         return step

@@ -21,7 +21,10 @@ from mapper.inference.predict import Prediction, Predictor
 from mapper.inference.staging import Recorded
 from mapper.inference.windows import WINDOW_PX, needed_region, windows_touching
 from mapper.land.grid import Region
+from mapper.land.legend import CLASS_COUNT
 from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.lulcformer.folding import for_inference
+from mapper.lulcformer.model import LulcFormer
 
 CPU = torch.device("cpu")
 TILE = Region(ZONE, 50_000, 510_000, 420, 300)
@@ -196,6 +199,38 @@ def test_an_answer_that_is_no_number_names_its_window(ground: Composite) -> None
     predictor.close()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_nothing_on_the_device_waits_for_the_host(
+    dtype: torch.dtype, checkpoint: Checkpoint
+) -> None:
+    """Tensors of torch's meta device have no values: it refuses what a recording could not hold,
+    such as a look at a number, and what lies on another device."""
+    meta = torch.device("meta")
+    network = for_inference(LulcFormer(checkpoint.variant).to(meta), dtype)
+    rules = {band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()}
+    answer = Answers(network, rules, 0.8).to(meta)
+    side = (WINDOW_PX, WINDOW_PX)
+    digits = torch.empty((2, 10, *side), dtype=torch.int16, device=meta)
+    decibel = torch.empty((2, 2, *side), device=meta)
+    with torch.inference_mode():
+        weighted, finite = answer(digits, decibel, torch.empty(WINDOW_PX, device=meta))
+        codes = most_likely(weighted)
+    assert (weighted.dtype, weighted.shape) == (torch.float32, (2, CLASS_COUNT, *side))
+    assert finite.shape == (2,)
+    # What is copied to the host lies in one piece, or each copy would be made twice.
+    assert codes.is_contiguous() and weighted.is_contiguous()
+
+
+def test_a_cut_that_fails_stops_the_map_and_no_later_one(
+    batching: Predictor, usual: Prediction, ground: Composite
+) -> None:
+    windows = windows_touching(TILE, everywhere(TILE))
+    too_small = cut(ground, windows[0])
+    with pytest.raises(ValueError, match="broadcast"):
+        list(batching._engine.cells(too_small, windows))
+    agree(batching.predict(ground, everywhere(TILE), TILE), usual)
+
+
 @needs_cuda
 def test_cuda_answers_as_the_cpu_does(
     usual: Prediction, ground: Composite, checkpoint: Checkpoint
@@ -219,8 +254,8 @@ def test_on_cuda_the_network_is_recorded_and_replays_what_it_is_given(
     engine = predictor._engine
     assert isinstance(engine, OnDevice) and isinstance(engine._step, Recorded)
     windows = windows_touching(TILE, everywhere(TILE))[:5]
-    with torch.inference_mode():
-        replayed, finite = engine._weighted(ground, windows, engine._edges)
+    with torch.inference_mode(), engine._cutting(ground, [windows]):
+        replayed, finite = engine._weighted(engine._edges)
         plain, _ = engine._answer(*engine._inbox.there, engine._edges)
     assert bool(finite.all())
     assert float((replayed - plain).abs().max()) < 1e-5
