@@ -118,7 +118,7 @@ def jittered(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
 
     def spread(size: float, channels: int) -> Tensor:
         drawn = torch.randn(chips, channels, 1, 1, generator=generator)
-        return (size * drawn).to(batch.optical.device)
+        return onto(batch.optical.device, size * drawn)
 
     gain = 1 + spread(how.optical_gain, 1)
     offset = spread(how.optical_offset, 1) + spread(how.band_offset, bands)
@@ -135,8 +135,8 @@ def hazy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     if not drawn.any():
         return batch
     device = batch.optical.device
-    veil = F.interpolate(noise.to(device), batch.label.shape[-2:], mode="bicubic")
-    veil = (1 + 0.5 * veil).clamp_min(0) * (depth * drawn).to(device)
+    veil = F.interpolate(onto(device, noise), batch.label.shape[-2:], mode="bicubic")
+    veil = (1 + 0.5 * veil).clamp_min(0) * onto(device, depth * drawn)
     by_band = torch.logspace(0, log10(HAZE_IN_LAST_BAND), bands, device=device)
     return replace(batch, optical=batch.optical + veil * by_band[:, None, None])
 
@@ -152,9 +152,8 @@ def grainy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     noise = Generator().manual_seed(seed)
 
     def noisy(pixels: Tensor, spread: Tensor) -> Tensor:
-        return pixels + spread.to(pixels.device) * torch.randn(pixels.shape, generator=noise).to(
-            pixels.device
-        )
+        drawn = torch.randn(pixels.shape, generator=noise)
+        return pixels + onto(pixels.device, spread) * onto(pixels.device, drawn)
 
     return replace(
         batch,
@@ -171,15 +170,15 @@ def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
         return torch.rand(chips, 1, 1, 1, generator=generator) < share
 
     def some(share: float, seen: Tensor) -> Tensor:
-        return seen | ~chosen(share).to(seen.device)
+        return seen | ~onto(seen.device, chosen(share))
 
     device = batch.label.device
     clear = some(how.optical_area_dropout, clouds(chips, height, width, generator, device))
     swath = some(how.radar_area_dropout, half_planes(chips, height, width, generator, device))
     inside = some(how.margin_dropout, rectangles(chips, height, width, generator, device))
     # A margin is one sensor's in a quarter of the cases each, and both sensors' in half of them.
-    whose = torch.rand(chips, 1, 1, 1, generator=generator).to(device)
-    lost = torch.rand(chips, 1, 1, 1, generator=generator).to(device)
+    whose = onto(device, torch.rand(chips, 1, 1, 1, generator=generator))
+    lost = onto(device, torch.rand(chips, 1, 1, 1, generator=generator))
     no_radar = lost < how.radar_dropout
     no_optical = lost > 1 - how.optical_dropout
 
@@ -209,14 +208,14 @@ def rectangles(
 
     rows, columns = span(height), span(width)
     inside: Tensor = rows[:, None, :, None] & columns[:, None, None, :]
-    return inside.to(device)
+    return onto(device, inside)
 
 
 def half_planes(
     chips: int, height: int, width: int, generator: Generator, device: torch.device
 ) -> Tensor:
     """(chip, 1, y, x) bool, True on one side of a random line up to half a side off the middle."""
-    angle, shift = torch.rand(2, chips, 1, 1, 1, generator=generator).to(device)
+    angle, shift = onto(device, torch.rand(2, chips, 1, 1, 1, generator=generator))
     angle = 2 * pi * angle
     y = (torch.arange(height, device=device)[:, None] + 0.5) / height - 0.5
     x = (torch.arange(width, device=device) + 0.5) / width - 0.5
@@ -230,7 +229,12 @@ def clouds(
     """(chip, 1, y, x) bool, False in round holes that cover 5 to 70 % of the chip."""
     noise = torch.randn(chips, 1, CLOUD_CELLS, CLOUD_CELLS, generator=generator)
     cover = 0.05 + 0.65 * torch.rand(chips, generator=generator)
-    thickness = F.interpolate(noise.to(device), (height, width), mode="bicubic")
+    thickness = F.interpolate(onto(device, noise), (height, width), mode="bicubic")
     # The noise is coarse, so its own quantile is near that of the fine field, and cheap.
     limit = torch.stack([n.quantile(1 - c) for n, c in zip(noise, cover, strict=True)])
-    return thickness < limit.to(device)[:, None, None, None]
+    return thickness < onto(device, limit)[:, None, None, None]
+
+
+def onto(device: torch.device, drawn: Tensor) -> Tensor:
+    """What was drawn, on a device, without waiting for what that has still to do."""
+    return drawn.to(device, non_blocking=True)

@@ -79,7 +79,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if count == 1:
         yield ALONE
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    if device.type == "cuda":
+        # Told its GPU, each process meets the others here, not where it first waits for them.
+        dist.init_process_group("nccl", timeout=PATIENCE, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), count)
     finally:
@@ -87,9 +91,18 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The GPU of this process, where several processes share a machine's GPUs."""
+    """The GPU of this process, where several processes share a machine's GPUs.
+
+    Raises:
+        RequestError: there are more processes than GPUs.
+    """
     if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
-    mine = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    mine, there = torch.device("cuda", int(os.environ["LOCAL_RANK"])), torch.cuda.device_count()
+    if mine.index >= there:
+        raise RequestError(
+            f"process {mine.index} of this machine has no GPU of its own, torch sees {there}; "
+            f"start {there} with --nproc-per-node, or give --device cpu"
+        )
     torch.cuda.set_device(mine)
     return mine

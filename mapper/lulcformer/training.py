@@ -154,18 +154,24 @@ def train(
         if state_file is not None and processes.is_first:
             write_state(state_file, {"learned_from": learned_from, **trainer.state()})
 
-    with torch.random.fork_rng():
+    device = torch.device(settings.device)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         trainer = Trainer(settings, start, processes, network)
         if state_file is not None and state_file.exists():
             state = read_state(state_file)
             require_same(state_file, state.get("learned_from", {}), learned_from)
-            require_same(state_file, state["settings"], asdict(settings))
+            require_same(state_file, _anywhere(state["settings"]), _anywhere(asdict(settings)))
             trainer.restore(state)
         _require_one_step(trainer, processes)
         tell = on_event if processes.is_first else _ignore
         _go_on(trainer, training_chips, validation_chips, tell, keep)
     assert trainer.best is not None
     return trainer.best
+
+
+def _anywhere(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the place of a GPU, which each of several processes has its own of."""
+    return {**settings, "device": torch.device(settings["device"]).type}
 
 
 def _require_one_step(trainer: Trainer, processes: Processes) -> None:

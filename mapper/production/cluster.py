@@ -65,8 +65,11 @@ class Network:
         """The same for equal networks, so that a later run on the same cluster finds its own."""
         return f"mapper-{self.digest[:16]}-{self.device}-{self.precision}-{self.threads}"
 
-    def load(self) -> Predictor:
+    def load(self, place: int | None = None) -> Predictor:
         """The network in memory, ready to predict.
+
+        Args:
+            place: of this worker among those of one machine, each of which takes the next GPU.
 
         Raises:
             CheckpointError: the file is missing, damaged, or not the one the driver saw.
@@ -79,7 +82,14 @@ class Network:
                 f"checkpoint {self.path} has digest {found.digest[:12]} on this worker, "
                 f"{self.digest[:12]} on the driver; give every worker the same file"
             )
-        return Predictor(found, self.device, self.precision, self.threads)
+        device = self.device if place is None else own_gpu(self.device, place)
+        return Predictor(found, device, self.precision, self.threads)
+
+
+def own_gpu(device: str, place: int) -> str:
+    """The GPU of one of several workers, where none is named and the machine has some."""
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    return f"cuda:{place % count}" if count > 1 else device
 
 
 class NetworkPlugin(WorkerPlugin):
@@ -97,7 +107,8 @@ class NetworkPlugin(WorkerPlugin):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         still_profiler(worker)
         warm_up()  # its disk may be another one than the driver's
-        self.predictor = self.network.load()
+        # Workers of our own are named by number; elsewhere each is told its GPU by who starts it.
+        self.predictor = self.network.load(int(worker.name) if self.own_process else None)
 
 
 def still_profiler(worker: Any) -> None:

@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from distributed import Client, LocalCluster, get_worker
 
 from mapper.errors import CheckpointError, RequestError
-from mapper.production.cluster import Network, connect, equip, predictor_here
+from mapper.production.cluster import Network, connect, equip, own_gpu, predictor_here
 from mapper.production.recipe import Resources
 
 
@@ -53,6 +54,17 @@ def test_no_worker_is_sampled_by_a_profiler_that_may_lock_it_up(micro_checkpoint
 
 def has_profiler() -> bool:
     return "profile" in get_worker().periodic_callbacks
+
+
+def test_each_worker_has_a_gpu_of_its_own_where_there_are_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [own_gpu("cuda", place) for place in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
+    assert own_gpu("cuda:0", 1) == "cuda:0", "who names a GPU gets it"
+    assert own_gpu("cpu", 1) == "cpu"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert own_gpu("cuda", 2) == "cuda"
 
 
 def test_a_worker_that_finds_another_network_stops_the_run(
