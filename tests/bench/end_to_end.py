@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_network import finish, matmul_rate, some_pixels, window_flop
+from bench_network import Peak, finish, matmul_rate, some_pixels, window_flop
 
 from mapper.imagery.composite import Composite
 from mapper.inference.on_device import BATCH
@@ -49,7 +49,8 @@ class Throughput:
     """Of that rate, by forward alone."""
     end_to_end_share: float
     peak_mb: float | None
-    """Memory of the device above weights and buffers; None on a CPU."""
+    """Memory of the device above weights and buffers, that of the recording included; None on a
+    CPU."""
 
 
 def throughput(
@@ -61,11 +62,9 @@ def throughput(
     given = pinned(pixels) if cuda else pixels
     assert pixels.region == needed_region(region, wanted)
     windows = predictor.predict(given, wanted, region).windows
-    if cuda:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+    peak = Peak(predictor.device.type) if cuda else None
     whole_s = best(lambda: predictor.predict(given, wanted, region), predictor.device.type)
-    peak_mb = (torch.cuda.max_memory_allocated() - before) / 1e6 if cuda else None
+    peak_mb = peak and peak.above_mb()
     predictor.close()
     model, dtype = model_of(checkpoint).to(predictor.device), predictor.precision.dtype
     batch = BATCH if cuda else 1
