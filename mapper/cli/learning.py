@@ -208,7 +208,7 @@ def _trained(
     settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
     listeners: Sequence[Callable[[Event], None]] = []
     if processes.is_first:
-        listeners = [curves_to(files.report / "curves.csv")]
+        listeners = [curves_to(files.curves, _title(lesson))]
     # A signal ends a training after the step it comes in. One process of several cannot wait for
     # that: the others would wait for it.
     alone = noting() if processes.count == 1 else nullcontext()
@@ -225,17 +225,22 @@ def _trained(
         trained = learn(lesson, settings, recipe.variant, tell, files.state, start, processes)
     if processes.is_first:
         checkpoint.save(trained, files.weights, half=True)
-        _write_report(trained, lesson, settings, files.report)
+        _write_report(trained, lesson, settings, files)
     return trained
 
 
 def _write_report(
-    trained: Checkpoint, lesson: Lesson, settings: TrainingSettings, folder: Path
+    trained: Checkpoint, lesson: Lesson, settings: TrainingSettings, files: TrainingFiles
 ) -> None:
     """Scores and calibration of the trained network, and a picture of its training."""
     from mapper.dynamicworld.learn import report_on
     from mapper.lulcformer.curves import draw_course
     from mapper.lulcformer.report import write_report
 
-    draw_course(folder / "curves.csv", folder / "curves.png")
-    write_report(report_on(trained, lesson, settings), folder)
+    draw_course(files.curves, _title(lesson))
+    write_report(report_on(trained, lesson, settings), files.report)
+
+
+def _title(lesson: Lesson) -> str:
+    """Of the picture of a training: it says so where the ground that it was tried on is painted."""
+    return "Training (tried on simulated ground)" if lesson.tried_on_simulated else "Training"

@@ -45,6 +45,11 @@ class TrainingFiles:
         """Folder of curves, scores and calibration."""
         return self.weights.with_suffix(".report")
 
+    @property
+    def curves(self) -> Path:
+        """The course of the training; its picture lies beside it."""
+        return self.report / "curves.csv"
+
 
 def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
     """Where everything of a training goes.

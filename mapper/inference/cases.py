@@ -84,6 +84,9 @@ def cases_in(
     Raises:
         RequestError: the folder is none of the kinds, or a part is asked of what has none.
     """
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise RequestError(f"{folder} {found}; wanted a folder of chips, or an archive with truth")
     has_chips = any(True for _ in folder.glob(f"*{SUFFIX}"))
     if (has_chips or is_pairs(folder)) and (geometry is not None or period is not None):
         raise RequestError(

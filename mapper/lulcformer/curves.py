@@ -29,8 +29,11 @@ DRAWN = ("overall accuracy", "mean IoU")
 Row = dict[str, str]
 
 
-def curves_to(path: Path) -> Callable[[Event], None]:
+def curves_to(path: Path, title: str) -> Callable[[Event], None]:
     """Who writes events to a CSV file, from the first one's step on, and a picture beside it.
+
+    Args:
+        title: of the picture.
 
     Raises:
         OutputError: they cannot be written.
@@ -47,7 +50,7 @@ def curves_to(path: Path) -> Callable[[Event], None]:
             _begin(path, _row(event))
         begun = True
         if isinstance(event, Validated):
-            draw_course(path, path.with_suffix(".png"))
+            draw_course(path, title)
 
     return tell
 
@@ -62,8 +65,8 @@ def read_curves(path: Path) -> list[Row]:
     return [row for row in csv.DictReader(whole) if (row.get("step") or "").isdigit()]
 
 
-def draw_course(path: Path, picture: Path) -> None:
-    """The picture of a CSV file of curves: the loss, and what validations found.
+def draw_course(path: Path, title: str) -> None:
+    """The picture beside a CSV file of curves: the loss, and what validations found.
 
     Raises:
         OutputError: it cannot be written.
@@ -78,8 +81,9 @@ def draw_course(path: Path, picture: Path) -> None:
     for measure in DRAWN:
         panels[measure] = [line(SHOWN[seen], f"{measure} {seen}") for seen in ALL_SEEN]
     panels["learning rate"] = [line("", "learning_rate")]
+    picture = path.with_suffix(".png")
     with _written(picture):
-        draw_curves(panels, "Training", picture)
+        draw_curves(panels, title, picture)
 
 
 def _columns() -> list[str]:

@@ -97,6 +97,8 @@ def test_a_chip_larger_than_a_window_is_blended(network: Checkpoint) -> None:
 
 
 def test_folders_are_told_apart(tmp_path: Path, network: Checkpoint) -> None:
+    with pytest.raises(RequestError, match="nowhere does not exist; wanted a folder of chips"):
+        cases_in(tmp_path / "nowhere")
     with pytest.raises(RequestError, match="has nothing to judge by"):
         cases_in(tmp_path)
     save_chip(chip(0), tmp_path, "one")
