@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mapper.lulcformer.checkpoint import Checkpoint
     from mapper.lulcformer.events import Event
     from mapper.lulcformer.parallel import Processes
-    from mapper.lulcformer.training import TrainingSettings
+    from mapper.lulcformer.settings import TrainingSettings
 
 recipe_options = together(
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),

@@ -27,13 +27,9 @@ from mapper.lulcformer.events import Event
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.report import Report
 from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accuracy
-from mapper.lulcformer.training import (
-    PRECISIONS,
-    TrainedWeights,
-    TrainingSettings,
-    require_precision,
-    train,
-)
+from mapper.lulcformer.settings import PRECISIONS, TrainingSettings, require_precision
+from mapper.lulcformer.trainer import TrainedWeights
+from mapper.lulcformer.training import train
 from mapper.simulated.spectra import Places
 
 VALIDATION_SEED = 10_000_000

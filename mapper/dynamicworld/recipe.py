@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from mapper.errors import RequestError
 from mapper.lulcformer.augment import Augmentation
 from mapper.lulcformer.model import COARSEST_CELL_PX, VARIANTS, Variant
-from mapper.lulcformer.training import TrainingSettings
+from mapper.lulcformer.settings import TrainingSettings
 
 _MOST_CHIP_PX = 2048
 _LIMITS = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from torch import Tensor
-
-from mapper.lulcformer.model import LulcFormer
+from torch import Tensor, nn
 
 
 class PartStatistics:
@@ -17,7 +15,7 @@ class PartStatistics:
     neither the order of the parts nor who computes them matters.
     """
 
-    def __init__(self, model: LulcFormer, parts: int) -> None:
+    def __init__(self, model: nn.Module, parts: int) -> None:
         self.parts = parts
         buffers = list(model.buffers()) if parts > 1 else []
         self.running = [buffer for buffer in buffers if buffer.is_floating_point()]
@@ -49,7 +47,7 @@ class PartStatistics:
 class MovingAverage:
     """A model whose weights and statistics follow another's; early steps move them more."""
 
-    def __init__(self, followed: LulcFormer, decay: float) -> None:
+    def __init__(self, followed: nn.Module, decay: float) -> None:
         self.decay = decay
         self.model = deepcopy(followed).eval().requires_grad_(False)
         olds, news = self.model.state_dict().values(), followed.state_dict().values()

@@ -10,10 +10,9 @@ from itertools import zip_longest
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mapper.lulcformer.chips import UNLABELLED, Batch, Chips
-from mapper.lulcformer.model import LulcFormer
 
 Seen = Literal["both", "optical", "radar"]
 """The sensors a network is shown."""
@@ -22,8 +21,9 @@ ALL_SEEN: tuple[Seen, ...] = ("both", "optical", "radar")
 
 
 def score(
-    model: LulcFormer,
+    model: nn.Module,
     chips: Chips,
+    classes: int,
     *,
     seen: Seen = "both",
     batch: int = 2,
@@ -34,11 +34,12 @@ def score(
     The model is used as it stands: on its device, and in eval mode if that is how it was left.
 
     Args:
+        model: answers optical, radar and the masks of both with logits.
+        classes: as many as it tells apart.
         seen: the other sensor is taken away from every chip.
         batch: chips per forward pass.
         precision: the type of the matrix products; float32 is no autocast.
     """
-    classes = model.variant.classes
     device = next(model.parameters()).device
     total = torch.zeros(classes, classes, dtype=torch.int64, device=device)
     for label, logits in answers(model, chips, seen=seen, batch=batch, precision=precision):
@@ -47,7 +48,7 @@ def score(
 
 
 def answers(
-    model: LulcFormer,
+    model: nn.Module,
     chips: Chips,
     *,
     seen: Seen = "both",

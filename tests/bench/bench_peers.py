@@ -46,10 +46,12 @@ from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS
 from mapper.land.legend import CLASS_COUNT
 from mapper.lulcformer.checkpoint import load, model_of
 from mapper.lulcformer.chips import UNLABELLED, Batch, Chips
+from mapper.lulcformer.events import Stepped
 from mapper.lulcformer.model import VARIANTS, LulcFormer, Variant
 from mapper.lulcformer.report import MEASURES
 from mapper.lulcformer.scores import ALL_SEEN, Seen, confusion, only, score
-from mapper.lulcformer.training import PRECISIONS, Stepped, TrainingSettings, train
+from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
+from mapper.lulcformer.training import train
 
 UNET_WIDTHS = (16, 32, 64, 128, 256, 16)
 """From full resolution down, and of the last layer: MONAI's own, halved where pixels are many."""
@@ -79,12 +81,11 @@ class Figures:
     """By what is shown, by measure."""
 
 
-class Peer(LulcFormer):
-    """Another network behind LULC-Former's face: both sensors as channels of one image."""
+class Peer(nn.Module):
+    """Another network that is given both sensors as channels of one image."""
 
-    def __init__(self, variant: Variant, inner: nn.Module) -> None:
-        nn.Module.__init__(self)
-        self.variant = variant
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
         self.inner = inner
 
     def forward(
@@ -102,10 +103,10 @@ class Peer(LulcFormer):
         return logits.float()
 
 
-def networks(variant: str) -> dict[str, Callable[[Variant], LulcFormer]]:
+def networks(variant: str) -> dict[str, Callable[[Variant], nn.Module]]:
     """By name, what makes each network; random weights are drawn when it is called."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # transformers would look for newer files of its own
-    found: dict[str, Callable[[Variant], LulcFormer]] = {f"LULC-Former {variant}": LulcFormer}
+    found: dict[str, Callable[[Variant], nn.Module]] = {f"LULC-Former {variant}": LulcFormer}
     try:
         from monai.networks.nets import BasicUNet
         from transformers import SegformerConfig, SegformerForSemanticSegmentation
@@ -121,15 +122,15 @@ def networks(variant: str) -> dict[str, Callable[[Variant], LulcFormer]]:
             return F.interpolate(logits, pixels.shape[-2:], mode="bilinear", align_corners=False)
 
     b0 = SegformerConfig(num_channels=CHANNELS, num_labels=CLASS_COUNT)
-    found["SegFormer-B0 (transformers)"] = lambda v: Peer(v, Segformer(b0))
-    found["U-Net (MONAI)"] = lambda v: Peer(
-        v, BasicUNet(2, CHANNELS, CLASS_COUNT, features=UNET_WIDTHS, norm="batch")
+    found["SegFormer-B0 (transformers)"] = lambda _: Peer(Segformer(b0))
+    found["U-Net (MONAI)"] = lambda _: Peer(
+        BasicUNet(2, CHANNELS, CLASS_COUNT, features=UNET_WIDTHS, norm="batch")
     )
     return found
 
 
 def trained(
-    name: str, make: Callable[[Variant], LulcFormer], lesson: Lesson, settings: TrainingSettings
+    name: str, make: Callable[[Variant], nn.Module], lesson: Lesson, settings: TrainingSettings
 ) -> Figures:
     """One network, trained and tried."""
     started = time.process_time()
@@ -153,7 +154,9 @@ def known(path: Path, on: Path, settings: TrainingSettings) -> Figures:
     checkpoint = load(path)
     model = model_of(checkpoint).to(settings.device)
     chips, precision = chips_for(checkpoint, on), PRECISIONS[settings.precision]
-    scores = {s: measured(score(model, chips, seen=s, precision=precision)) for s in ALL_SEEN}
+    scores = {
+        s: measured(score(model, chips, CLASS_COUNT, seen=s, precision=precision)) for s in ALL_SEEN
+    }
     parameters = sum(p.numel() for p in model.parameters())
     return Figures(f"{path.name}, as it is", parameters, None, scores)
 

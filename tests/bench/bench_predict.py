@@ -169,7 +169,9 @@ def memory_mb(field: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variant", action="append", choices=sorted(VARIANTS))
+    parser.add_argument(
+        "--variant", action="append", choices=sorted(VARIANTS), help="default base, then tiny"
+    )
     parser.add_argument("--precision", action="append")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", type=int, action="append", help="pixels; default 2048")
@@ -184,7 +186,7 @@ def main() -> None:
         print("left out, for it is not installed (pip install mapper[peers]):", *absent)
     found: list[dict[str, Any]] = []
     for variant, precision, side in product(
-        given.variant or ["tiny"], given.precision or ["auto"], given.side or [2048]
+        given.variant or ["base", "tiny"], given.precision or ["auto"], given.side or [2048]
     ):
         if given.end_to_end:
             found.append(asdict(whole(variant, precision, given.device, side)))

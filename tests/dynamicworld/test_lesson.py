@@ -20,7 +20,7 @@ from mapper.dynamicworld.lesson import (
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.errors import RequestError
 from mapper.lulcformer.chips import UNLABELLED, TensorChips
-from mapper.lulcformer.training import Event, Validated
+from mapper.lulcformer.events import Event, Validated
 
 
 def test_chips_of_several_folders_and_sizes_become_one_set(tmp_path: Path) -> None:

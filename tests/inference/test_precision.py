@@ -10,11 +10,12 @@ import torch
 
 import mapper.lulcformer
 from mapper.dynamicworld.simulated_chips import simulated_chip
+from mapper.imagery.bands import Normalisation, normalise
 from mapper.imagery.composite import Composite
 from mapper.inference.precision import cpu_has_fast_bf16
 from mapper.inference.predict import Prediction, Predictor
 from mapper.land.grid import Region, Zone
-from mapper.lulcformer.checkpoint import load
+from mapper.lulcformer.checkpoint import load, model_of
 
 WEIGHTS = Path(mapper.lulcformer.__file__).parent / "weights" / "tiny.safetensors"
 SIDE_PX = 512
@@ -52,6 +53,25 @@ def test_shipped_weights_give_the_same_classes_in_half_precision(
     for exact, rough in pairs:
         off = np.abs(exact.confidence.astype(int) - rough.confidence)
         assert off.max() <= 5 and off.mean() < 0.5
+
+
+@pytest.mark.slow
+def test_shipped_weights_give_the_same_classes_with_products_in_fp16(
+    scenery: list[Composite],
+) -> None:
+    """The numbers of fp16, wherever they are computed; a GPU adds its own order of sums."""
+    checkpoint = load(WEIGHTS)
+    network = model_of(checkpoint).eval()
+    rules = {band: Normalisation(*rule) for band, rule in checkpoint.normalisation.items()}
+    given = normalise(scenery[0].optical, scenery[0].radar, rules)
+    planes = (given.optical, given.radar, given.optical_valid[None], given.radar_valid[None])
+    images = [torch.from_numpy(plane)[None] for plane in planes]
+    with torch.inference_mode():
+        exact = network(*images).argmax(1)
+        with torch.autocast("cpu", torch.float16):
+            rough = network(*images)
+    assert torch.isfinite(rough).all()
+    assert (rough.argmax(1) == exact).float().mean() >= 0.995
 
 
 def test_this_machine_names_what_it_computes_in() -> None:

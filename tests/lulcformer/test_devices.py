@@ -20,7 +20,8 @@ from mapper.lulcformer.chips import Coding, TensorChips
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import MICRO, LulcFormer
 from mapper.lulcformer.parallel import own_device
-from mapper.lulcformer.training import TrainingSettings, train
+from mapper.lulcformer.settings import TrainingSettings
+from mapper.lulcformer.training import train
 
 META = torch.device("meta")
 SIDE = 64

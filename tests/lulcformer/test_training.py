@@ -17,8 +17,10 @@ from mapper.lulcformer.events import Event, Learned, Stepped, Validated
 from mapper.lulcformer.model import MICRO, LulcFormer, Variant
 from mapper.lulcformer.parallel import Processes
 from mapper.lulcformer.scores import overall_accuracy
+from mapper.lulcformer.settings import TrainingSettings
 from mapper.lulcformer.state import read_state
-from mapper.lulcformer.training import TrainedWeights, Trainer, TrainingSettings, train
+from mapper.lulcformer.trainer import TrainedWeights, Trainer
+from mapper.lulcformer.training import train
 
 SETTINGS = TrainingSettings(
     variant=replace(MICRO, missing_token=True),
@@ -306,12 +308,11 @@ def test_statistics_are_the_mean_over_parts(chips: tuple[TensorChips, TensorChip
         train(replace(SHORT, batch=4, parts=4), *chips, processes=Processes(0, 3))
 
 
-class PixelByPixel(LulcFormer):
-    """One convolution over all twelve bands behind LULC-Former's face."""
+class PixelByPixel(torch.nn.Module):
+    """One convolution over all twelve bands."""
 
     def __init__(self, variant: Variant) -> None:
-        torch.nn.Module.__init__(self)
-        self.variant = variant
+        super().__init__()
         self.pixel = torch.nn.Conv2d(12, variant.classes, 1)
 
     def forward(self, optical, radar, optical_valid=None, radar_valid=None):  # type: ignore[no-untyped-def]

@@ -1,0 +1,229 @@
+"""One step of a training after the other: chips to a loss, a loss to weights, weights to scores.
+
+All that is random in step n follows from (seed, n), so a state to resume from holds no generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mapper.errors import RequestError
+from mapper.lulcformer.augment import augment
+from mapper.lulcformer.averages import MovingAverage, PartStatistics
+from mapper.lulcformer.chance import draw, seed_of
+from mapper.lulcformer.chips import Batch, Chips, Some, joined
+from mapper.lulcformer.descent import ADAM_BETAS, decay_groups, learning_rate
+from mapper.lulcformer.events import Stepped, Validated
+from mapper.lulcformer.losses import focal_loss, pixel_weights
+from mapper.lulcformer.model import LulcFormer, Variant
+from mapper.lulcformer.parallel import ALONE, Processes
+from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
+from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedWeights:
+    """What a training gives: the averaged weights that did best on the validation chips."""
+
+    variant: Variant
+    weights: dict[str, Tensor]
+    """Float32, on the CPU; ready for a Checkpoint."""
+    step: int
+    """The step they are from."""
+    confusions: Mapping[Seen, Tensor]
+    """Their confusion matrices on the validation chips."""
+
+
+class Trainer:
+    """A training under way: network, moving average, optimiser, and the best weights so far."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        start: Mapping[str, Tensor] | None = None,
+        processes: Processes = ALONE,
+        network: Callable[[Variant], nn.Module] = LulcFormer,
+    ) -> None:
+        self.settings = settings
+        self.processes = processes
+        self.device = torch.device(settings.device)
+        torch.manual_seed(seed_of(settings.seed, "weights"))
+        self.model = network(settings.variant)
+        if start is not None:
+            self.model.load_state_dict(start)
+        self.model.to(self.device)
+        self.average = MovingAverage(self.model, settings.average_decay)
+        self.forward = torch.compile(self.model) if settings.compile else self.model
+        self.optimiser = torch.optim.AdamW(
+            decay_groups(self.model, settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=ADAM_BETAS,
+            fused=self.device.type == "cuda",
+        )
+        self.dtype = PRECISIONS[settings.precision]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        weights = settings.class_weights
+        self.class_weights = None if weights is None else torch.tensor(weights, device=self.device)
+        self.statistics = PartStatistics(self.model, settings.parts)
+        self.step = 0
+        self.losses: list[Tensor] = []
+        """Of this process, of each step since the last report."""
+        self.best: TrainedWeights | None = None
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        settings = self.settings
+        return learning_rate(
+            step,
+            steps=settings.steps,
+            warmup_steps=settings.warmup_steps,
+            peak=settings.learning_rate,
+            final=settings.final_learning_rate,
+        )
+
+    def is_due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and in the end, is to be done now."""
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def learn(self, chips: Chips) -> Tensor:
+        """One step; returns this process's share of its loss without waiting for the device."""
+        settings, parts = self.settings, self.processes.share(self.settings.parts)
+        now, soon = (self.drawn(chips, step)[parts] for step in (self.step, self.step + 1))
+        batches = [self.part(chips, part, own) for part, own in zip(parts, now, strict=True)]
+        chips.expect(soon.flatten())
+        weights = [pixel_weights(batch.label, self.class_weights).sum() for batch in batches]
+        total = torch.stack(weights).sum()
+        self.processes.add_up([total])
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate(self.step)
+
+        self.model.train()
+        self.statistics.begin()
+        losses = []
+        for part, batch in zip(parts, batches, strict=True):
+            torch.manual_seed(seed_of(settings.seed, "dropout", self.step, part))
+            loss = self.loss_of(batch, total)
+            torch.autograd.backward(self.scaler.scale(loss))
+            self.statistics.add()
+            losses.append(loss.detach())
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        self.processes.add_up([*gradients, *self.statistics.sums])
+        self.statistics.end()
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.average.update(self.step)
+        return torch.stack(losses).sum()
+
+    def drawn(self, chips: Chips, step: int) -> Tensor:
+        """(part, chip) the indices of the chips that make the batch of a step."""
+        settings = self.settings
+        whole = draw(len(chips), settings.batch, step, settings.seed)
+        return whole.view(settings.parts, -1)
+
+    def part(self, chips: Chips, part: int, indices: Tensor) -> Batch:
+        """One part of this step's batch, on the device; each chip's changes are its place's."""
+        settings = self.settings
+        changed = []
+        for place, index in enumerate(indices, part * len(indices)):
+            generator = torch.Generator()
+            generator.manual_seed(seed_of(settings.seed, "chips", self.step, place))
+            chip = chips.take(index[None]).to(self.device)
+            changed.append(augment(chip, settings.augmentation, generator))
+        return joined(changed)
+
+    def loss_of(self, batch: Batch, total: Tensor) -> Tensor:
+        """What a part adds to the loss of its batch, forward in the precision asked for."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.forward(
+                batch.optical, batch.radar, batch.optical_valid, batch.radar_valid
+            )
+        return focal_loss(
+            logits,
+            batch.label,
+            gamma=self.settings.focal_gamma,
+            class_weights=self.class_weights,
+            smoothing=self.settings.label_smoothing,
+            total=total,
+        )
+
+    def report(self) -> Stepped:
+        """The mean loss since the last report; here a diverged training ends."""
+        mean = torch.stack(self.losses).mean()
+        self.losses.clear()
+        self.processes.add_up([mean])
+        loss = float(mean)
+        if not isfinite(loss):
+            raise RequestError(
+                f"the loss is {loss} at step {self.step}; lower the learning rate "
+                f"({self.settings.learning_rate}) or train in fp32 ({self.settings.precision} now)"
+            )
+        rate = self.rate(self.step - 1)
+        return Stepped(self.step, self.settings.steps, loss, rate)
+
+    def validate(self, chips: Chips) -> Validated:
+        """Try the averaged weights with both sensors and with each alone; keep them if best."""
+        mine = Some(chips, torch.arange(self.processes.rank, len(chips), self.processes.count))
+        confusions = {
+            seen: score(
+                self.average.model,
+                mine,
+                self.settings.variant.classes,
+                seen=seen,
+                batch=self.settings.batch // self.settings.parts,
+                precision=self.dtype,
+            ).to(self.device)
+            for seen in ALL_SEEN
+        }
+        self.processes.add_up(list(confusions.values()))
+        confusions = {seen: matrix.cpu() for seen, matrix in confusions.items()}
+        # By both sensors: what a missing one costs is decided by how often training drops it.
+        best = self.best is None or mean_iou(confusions["both"]) > mean_iou(
+            self.best.confusions["both"]
+        )
+        if best:
+            state = self.average.model.state_dict()
+            weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
+            self.best = TrainedWeights(self.settings.variant, weights, self.step, confusions)
+        return Validated(self.step, confusions, best)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        best = self.best
+        return {
+            "settings": asdict(self.settings),
+            "step": self.step,
+            "losses": [float(loss) for loss in self.losses],
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best_step": best and best.step,
+            "best_weights": best and best.weights,
+            "best_confusions": best and dict(best.confusions),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was called."""
+        self.step = state["step"]
+        self.losses = [torch.tensor(loss, device=self.device) for loss in state.get("losses", [])]
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        if state["best_step"] is not None:
+            self.best = TrainedWeights(
+                self.settings.variant,
+                state["best_weights"],
+                state["best_step"],
+                state["best_confusions"],
+            )
