@@ -1,4 +1,4 @@
-"""Spots made ready for clustering: large ones cut, and each given its mean in every quarter."""
+"""Rows made ready for clustering: gathered by spot and quarter, and cut into those alike."""
 
 from __future__ import annotations
 
@@ -7,123 +7,80 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mapper.land.legend import CLASS_COUNT
-from mapper.simulated.fit_rows import OPTICAL_COUNT, TROPICS_DEG, Floats, Rows, Spots
+from mapper.simulated.fit_rows import OPTICAL_COUNT, Floats, Rows, Spots
 
-QUARTERS = 4
-PIECE_ROWS = 120
-"""A spot seen in one season only, with more rows than this, is cut into pieces that look alike."""
-TROPICAL_SWING = 0.4
-"""Share of the seasons' swing that is left within the tropics."""
+PIECE_ROWS = 12
+"""Rows of one spot and quarter are cut into pieces of about so many that look alike: fields of one
+place are bare, green and ripe at the same time, and their mean would look like none of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Spots, large ones cut: what is clustered."""
+    """Rows of one spot and quarter that look alike: what is clustered."""
 
     cover: npt.NDArray[np.int64]
+    spot: npt.NDArray[np.int64]
     place: npt.NDArray[np.str_]
     latitude: Floats
     held_out: npt.NDArray[np.bool_]
+    quarter: npt.NDArray[np.int64]
+    """(piece,) quarter of the hemisphere's year; -1 where the source gives none."""
     mean: Floats
-    """(piece, quarter, 12)."""
+    """(piece, 12)."""
     rows: Floats
     """(piece,) number of rows."""
     within: Floats
-    """(piece, 12, 12) sum of squares about the piece's own mean of each quarter."""
+    """(piece, 12, 12) sum of squares about the piece's own mean."""
 
 
 def cut_into_pieces(rows: Rows, spots: Spots) -> Pieces:
-    """Cuts large spots and gives each piece its mean in every quarter."""
-    piece = _cut(rows)
-    index = np.unique(piece, return_index=True)[1]
-    spot = rows.spot[index]
-    swing = _swing(rows, piece)
-    count = len(index)
-    mean, within = np.empty((count, QUARTERS, 12)), np.empty((count, 12, 12))
-    order = np.argsort(piece, kind="stable")
-    edges = np.searchsorted(piece[order], np.arange(count + 1))
+    """The pieces of all rows, in order of spot and quarter."""
+    label, count = _cut(rows)
+    order = np.argsort(label, kind="stable")
+    edges = np.searchsorted(label[order], np.arange(count + 1))
+    first = order[edges[:-1]]
+    mean, within = np.empty((count, 12)), np.empty((count, 12, 12))
     for number in range(count):
-        own = order[edges[number] : edges[number + 1]]
-        tropical = spots.latitude[spot[number]] < TROPICS_DEG
-        change = swing[spots.cover[spot[number]]] * (TROPICAL_SWING if tropical else 1.0)
-        mean[number], within[number] = _year(rows.values[own], rows.quarter[own], change)
+        values = rows.values[order[edges[number] : edges[number + 1]]]
+        mean[number] = _mean(values)
+        rest = np.nan_to_num(values - mean[number])
+        within[number] = rest.T @ rest
+    spot = rows.spot[first]
     return Pieces(
         spots.cover[spot],
+        spot,
         spots.place[spot],
         spots.latitude[spot],
         spots.held_out[spot],
+        rows.quarter[first],
         mean,
-        np.bincount(piece, minlength=count).astype(np.float64),
+        np.diff(edges).astype(np.float64),
         within,
     )
 
 
-def _cut(rows: Rows) -> npt.NDArray[np.int64]:
-    """(row,) index of a piece, numbered without gaps in order of spot."""
+def _cut(rows: Rows) -> tuple[npt.NDArray[np.int64], int]:
+    """(row,) index of a piece, numbered without gaps in order of spot and quarter; their number."""
     piece = np.zeros(len(rows.spot), np.int64)
     made = 0
-    order = np.argsort(rows.spot, kind="stable")
-    edges = np.searchsorted(rows.spot[order], np.arange(rows.spot.max() + 2))
+    group = np.unique(np.stack([rows.spot, rows.quarter]), axis=1, return_inverse=True)[1].ravel()
+    order = np.argsort(group, kind="stable")
+    edges = np.searchsorted(group[order], np.arange(group.max() + 2))
     for number in range(len(edges) - 1):
         own = order[edges[number] : edges[number + 1]]
-        wanted = max(1, round(len(own) / PIECE_ROWS))
-        if len(np.unique(rows.quarter[own])) > 1:
-            wanted = 1
-        label = cluster(rows.values[own, :OPTICAL_COUNT], wanted)
+        label = cluster(rows.values[own, :OPTICAL_COUNT], -(-len(own) // PIECE_ROWS))
         piece[own] = made + label
         made += int(label.max()) + 1
-    return piece
+    return piece, made
 
 
-def _swing(rows: Rows, piece: npt.NDArray[np.int64]) -> Floats:
-    """(class, quarter, 12) how far a quarter lies from the year's mean, from pieces that show both.
-
-    Two-way means (piece and quarter) by a few alternations; classes that are seldom seen in several
-    quarters are pulled towards no change.
-    """
-    swing = np.zeros((CLASS_COUNT, QUARTERS, 12))
-    for code in range(CLASS_COUNT):
-        own = (rows.cover == code) & (rows.quarter >= 0)
-        _, place = np.unique(piece[own], return_inverse=True)
-        quarter, values = rows.quarter[own], rows.values[own]
-        for _ in range(12):
-            level = _mean_by(values - swing[code][quarter], place, int(place.max()) + 1)
-            rest = values - level[place]
-            seen = np.bincount(quarter, minlength=QUARTERS)[:, None]
-            found = _mean_by(rest, quarter, QUARTERS) * seen / (seen + 50)
-            swing[code] = np.nan_to_num(found - np.nan_to_num(found).mean(axis=0))
-    return swing
-
-
-def _mean_by(values: Floats, index: npt.NDArray[np.int64], count: int) -> Floats:
-    """(count, band) mean of the finite values of each index; NaN where there is none."""
-    out = np.full((count, values.shape[1]), np.nan)
-    for band in range(values.shape[1]):
-        good = np.isfinite(values[:, band])
-        size = np.bincount(index[good], minlength=count)
-        total = np.bincount(index[good], values[good, band], minlength=count)
-        np.divide(total, size, out=out[:, band], where=size > 0)
+def _mean(values: Floats) -> Floats:
+    """(band,) mean of the finite values; NaN where there is none."""
+    seen = np.isfinite(values)
+    total, count = np.where(seen, values, 0).sum(axis=0), seen.sum(axis=0)
+    out = np.full(values.shape[1], np.nan)
+    np.divide(total, count, out=out, where=count > 0)
     return out
-
-
-def _year(values: Floats, quarter: npt.NDArray[np.int64], swing: Floats) -> tuple[Floats, Floats]:
-    """A piece's mean of each quarter, and the sum of squares about it.
-
-    A quarter with three rows or more is its own mean; others are the year's level of the piece plus
-    the class's usual swing.
-    """
-    usual = np.where(quarter[:, None] >= 0, swing[quarter], 0.0)
-    level = _mean_by(values - usual, np.zeros(len(values), np.int64), 1)[0]
-    mean = level + swing
-    for number in range(QUARTERS):
-        own = quarter == number
-        if own.sum() >= 3:
-            seen = _mean_by(values[own], np.zeros(int(own.sum()), np.int64), 1)[0]
-            mean[number] = np.where(np.isfinite(seen), seen, mean[number])
-    rest = values - np.where(quarter[:, None] >= 0, mean[quarter], level)
-    rest = np.nan_to_num(rest)
-    return mean, rest.T @ rest
 
 
 def cluster(features: Floats, wanted: int) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ SIGMA_TO_GAMMA_DB = 1.1
 
 
 def with_radar(pieces: Pieces, pixels: Path) -> Pieces:
-    """The pieces with VV and VH of every quarter filled.
+    """The pieces with VV and VH filled.
 
     Args:
         pieces: NaN in the last two columns of `mean` where radar is missing.
@@ -37,7 +37,7 @@ def with_radar(pieces: Pieces, pixels: Path) -> Pieces:
             knows the level of classes that the pieces do not.
     """
     mean = pieces.mean.copy()
-    seen = np.asarray(np.isfinite(mean[:, :, OPTICAL_COUNT:]).all(axis=(1, 2)))
+    seen = np.asarray(np.isfinite(mean[:, OPTICAL_COUNT:]).all(axis=1))
     draws = np.random.default_rng(SEED).standard_normal((len(mean), 2))
     known = np.load(pixels)
     for code in range(CLASS_COUNT):
@@ -47,22 +47,22 @@ def with_radar(pieces: Pieces, pixels: Path) -> Pieces:
         else:
             radar = known["features"][known["dynamic_world"] == code][:, :2].astype(np.float64)
             radar = radar[(radar[:, 0] > -30) & (radar[:, 0] < 0)] + SIGMA_TO_GAMMA_DB
-            expected = np.broadcast_to(np.median(radar, axis=0), mean[own][:, :, :2].shape)
+            expected = np.broadcast_to(np.median(radar, axis=0), (int(own.sum()), 2))
             rest = radar - np.median(radar, axis=0)
         spread = np.linalg.cholesky(np.cov(rest.T) + 0.01 * np.eye(2)) * RESIDUAL_SHARE
-        filled = expected + (draws[own] @ spread.T)[:, None, :]
-        keep = seen[np.flatnonzero(own)][:, None, None]
-        mean[own, :, OPTICAL_COUNT:] = np.where(keep, mean[own, :, OPTICAL_COUNT:], filled)
+        filled = expected + draws[own] @ spread.T
+        keep = seen[own][:, None]
+        mean[own, OPTICAL_COUNT:] = np.where(keep, mean[own, OPTICAL_COUNT:], filled)
     return replace(pieces, mean=mean)
 
 
 def _by_optical(
     mean: Floats, own: npt.NDArray[np.bool_], both: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """(piece, quarter, 2) expected radar of a class's pieces, and residuals where it was seen."""
-    optical = mean[:, :, :OPTICAL_COUNT]
-    seen = optical[both].reshape(-1, OPTICAL_COUNT)
-    radar = mean[both][:, :, OPTICAL_COUNT:].reshape(-1, 2)
+    """(piece, 2) expected radar of a class's pieces, and residuals where it was seen."""
+    optical = mean[:, :OPTICAL_COUNT]
+    seen = optical[both]
+    radar = mean[both, OPTICAL_COUNT:]
     centre, scale, level = seen.mean(axis=0), seen.std(axis=0), radar.mean(axis=0)
     design = (seen - centre) / scale
     weight = RIDGE * len(design) / 10 * np.eye(OPTICAL_COUNT)

@@ -33,7 +33,6 @@ HELD_OUT_SHARE = 0.2
 """Share of the places whose spectra are kept apart, to test on."""
 EXTREME_Z = 3.5
 """Rows beyond this many robust deviations of their class are taken for wrong (1.5 % of them)."""
-TROPICS_DEG = 23.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ Radar of snow and ice comes from a table of 9,048 pixel-months in the United Sta
 ## What was left out, and how spots were cleaned
 Left out: rows whose quality is not "ok" or that have no class, sources for evaluation only
 (terramesh), top-of-atmosphere (L1C) sources, rows with a band farther than 3.5 robust deviations
-from their class. A spot (the pixels of one class, place and quarter degree) goes when less than a
-quarter of its 25 nearest spots of other places, classes counting equally, are of its class: such
-spots are mostly mislabelled. Every spot that stays counts once, whatever its number of rows.
+from their class. Rows of one spot (a class, place and quarter degree) and one quarter of the year
+that look alike go when less than a quarter of their 25 nearest neighbours of other places, classes
+counting equally, are of their class: such rows are mostly mislabelled. A spot is dropped when none
+of its rows stays.
 
 | class | spots used | spots dropped |
 |---|---|---|

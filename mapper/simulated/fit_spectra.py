@@ -1,9 +1,9 @@
 """Fits the packaged spectra: `python -m mapper.simulated.fit_spectra points.parquet pixels.npz`.
 
-The result, spectra.npz, holds for every class a mixture of components. A component is a cluster of
-measured spots that look alike through the year: its mean in each quarter, how its spots differ from
-each other, and how pixels of one spot differ. Every spot counts once. A component has at least
-MIN_SPOTS spots or MIN_ROWS rows, so that no measured row is copied. Two runs give the same bytes.
+The result, spectra.npz, holds for every class and quarter of the year a mixture of components. A
+component is a cluster of measured spots that look alike then: its mean, how its spots differ from
+each other, and how pixels of one spot differ. A component has at least MIN_SPOTS spots or MIN_ROWS
+rows, so that no measured row is copied. Two runs give the same bytes.
 
 Sources and licences: SOURCES.md beside this file, written by the same command.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
-from mapper.simulated.fit_pieces import QUARTERS, Pieces, cluster, cut_into_pieces
+from mapper.simulated.fit_pieces import Pieces, cluster, cut_into_pieces
 from mapper.simulated.fit_radar import with_radar
 from mapper.simulated.fit_rows import OPTICAL_COUNT, Floats, read_rows
 from mapper.simulated.fit_sources import sources_page
@@ -26,8 +26,11 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 MIN_SPOTS = 3
 MIN_ROWS = 20
-COMPONENTS = {0: 20, 1: 28, 2: 36, 3: 14, 4: 56, 5: 16, 6: 22, 7: 16, 8: 14}
-"""Most components of a class, by code: about a fifth of its spots, more where it is varied."""
+QUARTERS = 4
+COMPONENTS = {0: 12, 1: 20, 2: 28, 3: 10, 4: 40, 5: 12, 6: 18, 7: 14, 8: 8}
+"""Most components of a class in one quarter, by code: more where it is varied."""
+ENOUGH_PLACES = 6
+"""A class seen at fewer places in a quarter is taken from the whole year."""
 NEIGHBOURS = 25
 PURITY_LIMIT = 0.25
 """A spot goes when less than this share of its neighbourhood is of its class (chance: 1/9)."""
@@ -45,17 +48,18 @@ def fit(points: Path, pixels: Path) -> Arrays:
     pieces = with_radar(cut_into_pieces(rows, spots), pixels)
     pure = _purity(pieces) >= PURITY_LIMIT
     parts = [
-        _components(pieces, pure & (pieces.cover == code) & (pieces.held_out == apart), code, apart)
+        _components(pieces, _in_quarter(pieces, pure, code, quarter, apart), code, quarter, apart)
         for apart in (False, True)
         for code in range(CLASS_COUNT)
+        for quarter in range(QUARTERS)
     ]
-    arrays: Arrays = {
-        name: np.concatenate([part[name] for part in parts if part]) for name in parts[0]
-    }
-    lost = [int((~pure & (pieces.cover == code)).sum()) for code in range(CLASS_COUNT)]
-    kept = [int((pure & (pieces.cover == code)).sum()) for code in range(CLASS_COUNT)]
-    arrays["pieces_dropped"] = np.array(lost, np.int32)
-    arrays["pieces_kept"] = np.array(kept, np.int32)
+    arrays: Arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    everything = [set(pieces.spot[pieces.cover == code]) for code in range(CLASS_COUNT)]
+    used = [set(pieces.spot[pure & (pieces.cover == code)]) for code in range(CLASS_COUNT)]
+    kept = [len(spots) for spots in used]
+    lost = [len(spots) - count for spots, count in zip(everything, kept, strict=True)]
+    arrays["spots_dropped"] = np.array(lost, np.int32)
+    arrays["spots_kept"] = np.array(kept, np.int32)
     arrays["page"] = np.array(sources_page(counted, CLASS_NAMES, kept, lost))
     return arrays
 
@@ -63,10 +67,10 @@ def fit(points: Path, pixels: Path) -> Arrays:
 def _purity(pieces: Pieces) -> Floats:
     """(piece,) share of a piece's neighbours, of other places, that are of its class.
 
-    Neighbours by the optical means of all quarters, scaled by the spread between pieces; classes
-    count equally, so that crops, of which there are most, do not swallow the rest.
+    Neighbours by the optical means, scaled by the spread between pieces; classes count equally, so
+    that crops, of which there are most, do not swallow the rest.
     """
-    features = pieces.mean[:, :, :OPTICAL_COUNT].reshape(len(pieces.cover), -1)
+    features = pieces.mean[:, :OPTICAL_COUNT]
     features = features / features.std(axis=0)
     share = 1.0 / np.bincount(pieces.cover, minlength=CLASS_COUNT)[pieces.cover]
     purity = np.empty(len(features))
@@ -80,26 +84,43 @@ def _purity(pieces: Pieces) -> Floats:
     return purity
 
 
-def _components(pieces: Pieces, chosen: npt.NDArray[np.bool_], code: int, held_out: bool) -> Arrays:
-    """Clusters of the chosen pieces of one class, as rows of the packaged arrays."""
-    index = np.flatnonzero(chosen)
+def _in_quarter(
+    pieces: Pieces, pure: npt.NDArray[np.bool_], code: int, quarter: int, held_out: bool
+) -> npt.NDArray[np.int64]:
+    """Indices of a class's pieces in a quarter; those without a date belong to every quarter."""
+    own = pure & (pieces.cover == code) & (pieces.held_out == held_out)
+    now = own & ((pieces.quarter == quarter) | (pieces.quarter < 0))
+    enough = len(set(pieces.place[now])) >= ENOUGH_PLACES
+    return np.flatnonzero(now if enough else own)
+
+
+def _components(
+    pieces: Pieces, index: npt.NDArray[np.int64], code: int, quarter: int, held_out: bool
+) -> Arrays:
+    """Clusters of some pieces of one class, as rows of the packaged arrays, from dark to bright.
+
+    A stand draws its kind by rank, so it is dark in every quarter if it is in one.
+    """
     everything = pieces.cover == code
     usual = pieces.within[everything].sum(axis=0) / pieces.rows[everything].sum()
-    wanted = int(np.clip(len(index) / 2.5, 1, COMPONENTS[code] // (3 if held_out else 1)))
-    features = pieces.mean[index, :, :OPTICAL_COUNT].reshape(len(index), -1)
-    label = _large_enough(features, cluster(features, wanted), pieces.rows[index])
+    wanted = int(np.clip(len(index) / 3, 1, COMPONENTS[code] // (3 if held_out else 1)))
+    features = pieces.mean[index, :OPTICAL_COUNT]
+    label = _large_enough(
+        features, cluster(features, wanted), pieces.spot[index], pieces.rows[index]
+    )
     found = [_component(pieces, index[label == number], usual) for number in np.unique(label)]
+    found.sort(key=lambda part: float(part["mean"][:OPTICAL_COUNT].sum()))
     out: Arrays = {name: np.stack([part[name] for part in found]) for name in found[0]}
     out["cover"] = np.full(len(found), code, np.uint8)
+    out["quarter"] = np.full(len(found), quarter, np.uint8)
     out["held_out"] = np.full(len(found), held_out)
     return out
 
 
 def _component(pieces: Pieces, own: npt.NDArray[np.int64], usual: Floats) -> dict[str, Floats]:
-    """One cluster: means, the spread of its pieces, the spread of their pixels, and its weight."""
+    """One cluster: its mean, the spread of its pieces, that of their pixels, and its weight."""
     mean = pieces.mean[own].mean(axis=0)
     between = pieces.mean[own] - mean
-    spots = np.einsum("pqa,pqb->ab", between, between) / max(1, len(own) * QUARTERS)
     rows = pieces.rows[own].sum()
     pixels = (pieces.within[own].sum(axis=0) + SHRINK_ROWS * usual) / (rows + SHRINK_ROWS)
     radar = np.arange(OPTICAL_COUNT, 12)
@@ -108,9 +129,9 @@ def _component(pieces: Pieces, own: npt.NDArray[np.int64], usual: Floats) -> dic
     known = latitude[np.isfinite(latitude)]
     return {
         "mean": mean.astype(np.float32),
-        "spot_factor": _factor(spots),
+        "spot_factor": _factor(between.T @ between / len(own)),
         "pixel_factor": _factor(pixels),
-        "weight": np.float32(len(own)),
+        "weight": np.float32(len(set(pieces.spot[own]))),
         "latitude": np.float32(known.mean() if len(known) else np.nan),
         "rows": np.int32(rows),
     }
@@ -127,12 +148,15 @@ def _factor(covariance: Floats) -> Floats:
 
 
 def _large_enough(
-    features: Floats, label: npt.NDArray[np.int64], rows: Floats
+    features: Floats,
+    label: npt.NDArray[np.int64],
+    spot: npt.NDArray[np.int64],
+    rows: Floats,
 ) -> npt.NDArray[np.int64]:
     """Joins clusters of too few spots and rows to the nearest other cluster."""
     label = label.copy()
     while len(np.unique(label)) > 1:
-        sizes = [(int((label == n).sum()), float(rows[label == n].sum()), n) for n in set(label)]
+        sizes = [(len(set(spot[label == n])), float(rows[label == n].sum()), n) for n in set(label)]
         small = sorted(s for s in sizes if s[0] < MIN_SPOTS and s[1] < MIN_ROWS)
         if not small:
             break

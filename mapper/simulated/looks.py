@@ -16,9 +16,8 @@ import numpy.typing as npt
 from mapper.imagery.bands import OPTICAL_BANDS
 from mapper.simulated.cover import CROPS, GRASS, WATER
 from mapper.simulated.noise import GAUSS, fractal_at, hash3, mix
-from mapper.simulated.painting import MARGIN_PX, Surface
+from mapper.simulated.painting import MARGIN_PX, Surface, deviation
 from mapper.simulated.sky import Sky, classify, clouds
-from mapper.simulated.spectra import quarter_of
 
 Singles = npt.NDArray[np.float32]
 Shorts = npt.NDArray[np.uint16]
@@ -84,18 +83,18 @@ def optical_look(
         offset_dn: added to every digital number, as processing baselines from 04.00 on do.
         seen: (y, x) True inside the swath; everywhere where None.
     """
-    first, second, share = quarter_of(day_of_year, surface.region.zone.south)
+    component, mixture = surface.components(day_of_year), surface.mixture
     at = surface.landscape.ground
     east_m, north_m = sky.shadow_m
     cloud, shadow = clouds(at.x, at.y, at.z, sky.seed, sky.threshold, east_m, north_m)
     light = _light(surface, sky)
-    mean = surface.mixture.mean[:, first] * (1 - share) + surface.mixture.mean[:, second] * share
     planes = np.empty((len(OPTICAL_BANDS), *light.shape), np.float32)
     for band in range(len(OPTICAL_BANDS)):
         planes[band] = _band(
-            surface.component,
-            mean[:, band].astype(np.float32),
-            surface.deviation[band],
+            component,
+            np.ascontiguousarray(mixture.mean[:, band]),
+            np.ascontiguousarray(mixture.factors[:, band]),
+            surface.spread,
             light,
             cloud,
             shadow,
@@ -134,7 +133,8 @@ def _light(surface: Surface, sky: Sky) -> Singles:
 def _band(
     component: npt.NDArray[np.int16],
     mean: Singles,
-    deviation: Singles,
+    factors: Singles,
+    spread: Singles,
     light: Singles,
     cloud: Singles,
     shadow: Singles,
@@ -144,8 +144,9 @@ def _band(
     ground = np.empty(light.shape, np.float32)
     for row in range(light.shape[0]):
         for column in range(light.shape[1]):
-            root = mean[component[row, column]] + deviation[row, column]
-            root = max(root, np.float32(0.01))
+            kind = component[row, column]
+            root = mean[kind] + deviation(factors[kind], spread[:, row, column])
+            root = max(root, 0.01)
             lit = root * root * light[row, column]
             dark = np.float32(1) - air[2] * shadow[row // 2, column // 2]
             opaque = cloud[row // 2, column // 2]
@@ -223,14 +224,14 @@ def radar_look(
         across: (y, x) place in the swath, -1 near to 1 far; NaN outside, which becomes nodata.
             The middle of the swath where None.
     """
-    first, second, share = quarter_of(day_of_year, surface.region.zone.south)
-    mean = surface.mixture.mean[:, first] * (1 - share) + surface.mixture.mean[:, second] * share
+    mixture, radar = surface.mixture, slice(len(OPTICAL_BANDS), None)
     region, wide = surface.region, surface.landscape
     place = np.zeros(region.shape, np.float32) if across is None else across
     return _backscatter(
-        surface.component,
-        np.ascontiguousarray(mean[:, 10:], np.float32),
-        surface.deviation[10:],
+        surface.components(day_of_year),
+        np.ascontiguousarray(mixture.mean[:, radar]),
+        np.ascontiguousarray(mixture.factors[:, radar]),
+        surface.spread,
         wide.truth,
         wide.terrain.east_rise,
         wide.ground.x,
@@ -248,7 +249,8 @@ def radar_look(
 def _backscatter(
     component: npt.NDArray[np.int16],
     mean: Singles,
-    deviation: Singles,
+    factors: Singles,
+    spread: Singles,
     truth: npt.NDArray[np.uint8],
     east_rise: Singles,
     x: npt.NDArray[np.float64],
@@ -277,8 +279,9 @@ def _backscatter(
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
             tilt = 1.6 * slope - 0.35 * across[row, column] + wet
             draw = hash3(origin[0] + column, origin[1] + row, origin[2], seed)
+            kind = component[i, j]
             for band in range(2):
-                level = mean[component[i, j], band] + deviation[band, i, j] + tilt
+                level = mean[kind, band] + deviation(factors[kind, band], spread[:, i, j]) + tilt
                 draw = mix(draw + np.uint32(1))
                 power = 10.0 ** (0.1 * level) * speckle[draw & steps]
                 out[band, row, column] = _rounded(power)

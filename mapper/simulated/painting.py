@@ -1,8 +1,8 @@
 """The landscape painted: which measured places a pixel looks like, and how it differs from them.
 
-A field, block or stand draws one component of its province (a kind of place) and a deviation
-within it (one place of that kind); its pixels then differ by the spread inside one place, part of
-it smooth over some tens of metres and part white.
+A field, block or stand draws components of its province (kinds of places, one for each quarter of
+the year) and a deviation within them (one place of that kind); its pixels then differ by the spread
+inside one place, part of it smooth over some tens of metres and part white.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SN
 from mapper.simulated.ground import DRIFT
 from mapper.simulated.landscape import Landscape, belt_latitude, landscape
 from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix
-from mapper.simulated.spectra import RANK, Places, Spectra, components_of, palette, spectra
+from mapper.simulated.spectra import (
+    RANK,
+    Places,
+    Spectra,
+    components_on,
+    palette,
+    season_of,
+    spectra,
+)
 
 Singles = npt.NDArray[np.float32]
 
@@ -72,10 +80,27 @@ class Surface:
     landscape: Landscape
     """The ground under it, with the margin."""
     mixture: Spectra
-    component: npt.NDArray[np.int16]
-    """(y, x) index into the mixture."""
-    deviation: Singles
-    """(12, y, x) what is added to the component's mean: square root of reflectance, then dB."""
+    shown: npt.NDArray[np.uint8]
+    """(y, x) class that a pixel looks like; not always its own."""
+    provinces: npt.NDArray[np.uint32]
+    """Sorted."""
+    palettes: npt.NDArray[np.int16]
+    """(province, quarter, class, kind) index into the mixture."""
+    spread: Singles
+    """(2 RANK, y, x) standard normal numbers: times the factors of a component, how a pixel
+    differs from its mean; RANK for the place and RANK for the pixel."""
+
+    def components(self, day_of_year: int) -> npt.NDArray[np.int16]:
+        """(y, x) index into the mixture on a day."""
+        wide = self.landscape
+        return components_on(
+            season_of(day_of_year, self.region.zone.south),
+            self.shown,
+            wide.unit,
+            wide.province,
+            self.provinces,
+            self.palettes,
+        )
 
 
 def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
@@ -92,22 +117,18 @@ def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
     mixture = spectra(places)
     at = wide.ground
     shown = _shown(wide.truth, wide.unit, at.x, at.y, at.z)
-    component = _components(wide, shown, mixture)
-    deviation = _deviation(
+    spread = _spread(
         shown,
         wide.unit,
-        component,
         at.x,
         at.y,
         at.z,
         np.array([wide.region.left, wide.region.top, region.zone.epsg]),
-        mixture.spot_factor,
-        mixture.pixel_factor,
         _TEXTURE_M,
         _RANK_STRETCH,
         GAUSS,
     )
-    return Surface(region, wide, mixture, component, deviation)
+    return Surface(region, wide, mixture, shown, *_palettes(wide, mixture), spread)
 
 
 @numba.njit(cache=True)
@@ -151,48 +172,42 @@ def _shown(
     return shown
 
 
-def _components(
-    wide: Landscape, shown: npt.NDArray[np.uint8], mixture: Spectra
-) -> npt.NDArray[np.int16]:
-    """(y, x) component of every pixel.
+def _palettes(
+    wide: Landscape, mixture: Spectra
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16]]:
+    """The provinces, sorted, and the palette of each.
 
     A province lies inside one degree of latitude, so any of its pixels tells its climate.
     """
     provinces, first = np.unique(wide.province, return_index=True)
     lat, drift = wide.ground.lat.ravel()[first], wide.ground.slow[DRIFT].ravel()[first]
-    palettes = np.stack(
-        [
-            palette(mixture, int(p), float(np.floor(belt_latitude(a, d)) + 0.5))
-            for p, a, d in zip(provinces, lat, drift, strict=True)
-        ]
-    )
-    return components_of(shown, wide.unit, wide.province, provinces, palettes)
+    palettes = [
+        palette(mixture, int(p), float(np.floor(belt_latitude(a, d)) + 0.5))
+        for p, a, d in zip(provinces, lat, drift, strict=True)
+    ]
+    return provinces, np.stack(palettes)
 
 
 @numba.njit(cache=True)
-def _deviation(
+def _spread(
     shown: npt.NDArray[np.uint8],
     unit: npt.NDArray[np.uint32],
-    component: npt.NDArray[np.int16],
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
-    spot: Singles,
-    pixel: Singles,
     texture_m: Singles,
     stretch: Singles,
     gauss: Singles,
 ) -> Singles:
-    """(12, y, x) deviation of every pixel from its component's mean."""
-    out = np.empty((spot.shape[1], *shown.shape), np.float32)
+    """(2 RANK, y, x) normal numbers of every pixel: of its place, and of itself within it."""
+    out = np.empty((2 * RANK, *shown.shape), np.float32)
     steps = np.uint32(gauss.size - 1)
     place = np.empty(RANK)
-    within = np.empty(RANK)
     for row in range(shown.shape[0]):
         for column in range(shown.shape[1]):
             a, b, c = x[row, column], y[row, column], z[row, column]
-            code, kind = shown[row, column], component[row, column]
+            code = shown[row, column]
             field = unit[row, column] >= np.uint32(0x80000000)
             own = mix(unit[row, column] + np.uint32(code))
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
@@ -205,17 +220,26 @@ def _deviation(
                         a / _DRIFT_M, b / _DRIFT_M, c / _DRIFT_M, _SEED + 20 + 7 * rank + code
                     )
                     place[rank] = 0.35 * place[rank] + 0.93 * drift / NOISE_SPREAD
+                out[rank, row, column] = place[rank]
+            for rank in range(RANK):
                 white = mix(white + np.uint32(1))
                 fine = scale / stretch[rank]
                 smooth = gradient(a * fine, b * fine, c * fine, _SEED + 100 + rank)
-                within[rank] = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
-            for channel in range(out.shape[0]):
-                total = 0.0
-                for rank in range(RANK):
-                    other = place[(rank + 1) % RANK]
-                    total += spot[kind, channel, rank] * place[rank]
-                    total += pixel[kind, channel, rank] * (
-                        SHARED_PART * other + PIXEL_PART * within[rank]
-                    )
-                out[channel, row, column] = total
+                within = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
+                shared = place[(rank + 1) % RANK]
+                out[RANK + rank, row, column] = SHARED_PART * shared + PIXEL_PART * within
     return out
+
+
+@numba.njit(cache=True, inline="always")
+def deviation(factor: Singles, spread: Singles) -> float:
+    """How far a pixel's value lies from its component's mean.
+
+    Args:
+        factor: (2 RANK,) of the component and channel: for the place, then for the pixel.
+        spread: (2 RANK,) of the pixel.
+    """
+    total = 0.0
+    for rank in range(2 * RANK):
+        total += factor[rank] * spread[rank]
+    return total

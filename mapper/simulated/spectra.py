@@ -1,8 +1,11 @@
 """What each class looks like: the packaged mixture of measured places, and the draw from it.
 
-A component is a cluster of real places of one class (see fit_spectra.py): its mean in each quarter
-of the hemisphere's year, how its places differ, and how the pixels of one place differ. Optical
-values are square roots of reflectance, radar values dB.
+A component is a cluster of real places of one class in one quarter of the hemisphere's year (see
+fit_spectra.py): its mean, how its places differ, and how the pixels of one place differ. Optical
+values are square roots of reflectance, radar values dB. What a field looks like in one quarter says
+little of the next: it may be bare, green or ripe, and none of these lies between the others. So a
+field draws a component for each quarter and changes from one to the next on a day of its own; other
+ground draws by rank, and stays dark or bright.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.land.legend import CLASS_COUNT
+from mapper.simulated.cover import CROPS
 from mapper.simulated.noise import mix, unit
 
 Singles = npt.NDArray[np.float32]
@@ -26,7 +30,7 @@ RANK = 4
 KINDS = 10
 """Most components that one class has in one province."""
 _KINDS_OF_CLASS = np.array([2, 4, 5, 3, 10, 3, 6, 3, 3])
-"""Components of each class in one province: many crops, few kinds of forest."""
+"""Components of each class in one province and quarter: many crops, few kinds of forest."""
 _CLIMATE_DEG = 14.0
 """Difference of latitude at which a component becomes a rare choice for a province."""
 _UNKNOWN_LATITUDE_DEG = 12.0
@@ -47,16 +51,17 @@ class Spectra:
 
     cover: npt.NDArray[np.uint8]
     """Class code."""
+    quarter: npt.NDArray[np.uint8]
+    """Quarter of the hemisphere's year, 0 = winter."""
     weight: Singles
     """Number of measured spots."""
     latitude: Singles
     """Mean absolute latitude of the spots, degrees."""
     mean: Singles
-    """(component, quarter, 12)."""
-    spot_factor: Singles
-    """(component, 12, RANK): times standard normal numbers, how one place differs from the mean."""
-    pixel_factor: Singles
-    """(component, 12, RANK): how the pixels of one place differ from each other."""
+    """(component, 12)."""
+    factors: Singles
+    """(component, 12, 2 RANK): times standard normal numbers, how one place differs from the mean
+    (the first RANK), and how the pixels of one place differ from each other (the rest)."""
 
 
 @lru_cache(maxsize=3)
@@ -70,29 +75,29 @@ def spectra(places: Places = Places.TRAINING) -> Spectra:
     latitude = arrays["latitude"][keep]
     return Spectra(
         arrays["cover"][keep],
+        arrays["quarter"][keep],
         arrays["weight"][keep],
         np.where(np.isfinite(latitude), latitude, _UNKNOWN_LATITUDE_DEG).astype(np.float32),
         np.ascontiguousarray(arrays["mean"][keep]),
-        np.ascontiguousarray(arrays["spot_factor"][keep]),
-        np.ascontiguousarray(arrays["pixel_factor"][keep]),
+        np.concatenate([arrays["spot_factor"][keep], arrays["pixel_factor"][keep]], axis=2),
     )
 
 
 def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.int16]:
-    """(class, KINDS) components that grow in a province; by chance, climate and weight.
+    """(quarter, class, KINDS) components that grow in a province; by chance, climate and weight.
 
     The chance comes from the province's hash alone, so every region agrees on it.
     """
-    out = np.empty((CLASS_COUNT, KINDS), np.int16)
-    for code in range(CLASS_COUNT):
-        own = np.flatnonzero(mixture.cover == code)
+    out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
+    for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
+        own = np.flatnonzero((mixture.cover == code) & (mixture.quarter == quarter))
         near = np.exp(-np.square((np.abs(latitude) - mixture.latitude[own]) / _CLIMATE_DEG))
         share = np.sqrt(mixture.weight[own]) * (near + 0.05)
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
         for kind in range(KINDS):
             draw = _draw(province, code * 64 + kind % wanted)
-            out[code, kind] = own[min(int(np.searchsorted(edges, draw)), len(own) - 1)]
+            out[quarter, code, kind] = own[min(int(np.searchsorted(edges, draw)), len(own) - 1)]
     return out
 
 
@@ -104,31 +109,39 @@ def _draw(province: int, number: int) -> float:
     return value / 2**32
 
 
-def quarter_of(day_of_year: int, south: bool) -> tuple[int, int, float]:
-    """The two quarters a day lies between, and the share of the second.
+def season_of(day_of_year: int, south: bool) -> float:
+    """Place in the hemisphere's year, 0 up to QUARTERS.
 
-    Quarters are centred on the middle of January, April, July and October in the north, and half a
-    year later in the south.
+    Whole numbers are the middles of January, April, July and October in the north, and half a year
+    later in the south.
     """
-    place = ((day_of_year - 15) / 365.25 * QUARTERS + (2 if south else 0)) % QUARTERS
-    first = int(place) % QUARTERS
-    return first, (first + 1) % QUARTERS, place - int(place)
+    return ((day_of_year - 15) / 365.25 * QUARTERS + (2 if south else 0)) % QUARTERS
 
 
 @numba.njit(cache=True)
-def components_of(
-    truth: npt.NDArray[np.uint8],
+def components_on(
+    season: float,
+    shown: npt.NDArray[np.uint8],
     unit_hash: npt.NDArray[np.uint32],
     province: npt.NDArray[np.uint32],
     provinces: npt.NDArray[np.uint32],
     palettes: npt.NDArray[np.int16],
 ) -> npt.NDArray[np.int16]:
-    """(y, x) component of every pixel: each unit draws one of its province's kinds."""
-    out = np.empty(truth.shape, np.int16)
-    for row in range(truth.shape[0]):
-        for column in range(truth.shape[1]):
+    """(y, x) component of every pixel on a day: each unit draws one of its province's kinds.
+
+    Args:
+        season: see `season_of`.
+        shown: (y, x) class that a pixel looks like.
+        palettes: (province, quarter, class, KINDS) of the sorted `provinces`.
+    """
+    out = np.empty(shown.shape, np.int16)
+    for row in range(shown.shape[0]):
+        for column in range(shown.shape[1]):
             place = np.searchsorted(provinces, province[row, column])
-            draw = unit(mix(unit_hash[row, column] ^ np.uint32(0x5BD1E995)))
-            kind = np.int64(draw * palettes.shape[2])
-            out[row, column] = palettes[place, truth[row, column], kind]
+            code, own = shown[row, column], mix(unit_hash[row, column] ^ np.uint32(0x5BD1E995))
+            quarter = np.int64(season + unit(mix(own + np.uint32(7)))) % QUARTERS
+            if code == CROPS:
+                own = mix(own + np.uint32(quarter))
+            kind = np.int64(unit(own) * palettes.shape[3])
+            out[row, column] = palettes[place, quarter, code, kind]
     return out

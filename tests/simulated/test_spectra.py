@@ -8,14 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mapper.simulated.spectra import KINDS, Places, palette, quarter_of, spectra
+from mapper.simulated.cover import CROPS, TREES
+from mapper.simulated.spectra import (
+    KINDS,
+    QUARTERS,
+    Places,
+    components_on,
+    palette,
+    season_of,
+    spectra,
+)
 
 
 @pytest.mark.parametrize("places", list(Places))
 def test_every_class_has_components_in_every_set_of_places(places: Places) -> None:
     mixture = spectra(places)
     assert set(mixture.cover.tolist()) == set(range(9))
-    for array in (mixture.mean, mixture.spot_factor, mixture.pixel_factor, mixture.latitude):
+    for array in (mixture.mean, mixture.factors, mixture.latitude):
         assert np.isfinite(array).all()
 
 
@@ -36,28 +45,47 @@ def test_sources_are_named_and_those_for_evaluation_only_are_not_used() -> None:
 def test_spectra_are_those_of_the_ground() -> None:
     """In July: forest is dark in red and bright in infrared, snow bright and then black."""
     mixture = spectra()
-    july = np.square(mixture.mean[:, 2, :10])
-    by_class = [np.median(july[mixture.cover == code], axis=0) for code in range(9)]
-    assert by_class[1][6] > 5 * by_class[1][2]
-    assert by_class[0][6] < 0.1 and by_class[8][1] > 0.4 > 0.1 > by_class[8][8]
-    radar = [np.median(mixture.mean[mixture.cover == code, 2, 10]) for code in range(9)]
+    summer = [np.flatnonzero((mixture.cover == code) & (mixture.quarter == 2)) for code in range(9)]
+    july = [np.median(np.square(mixture.mean[own, :10]), axis=0) for own in summer]
+    assert july[1][6] > 5 * july[1][2]
+    assert july[0][6] < 0.1 and july[8][1] > 0.4 > 0.1 > july[8][8]
+    radar = [np.median(mixture.mean[own, 10]) for own in summer]
     assert int(np.argmin(radar)) == 0 and int(np.argmax(radar)) in (1, 6)
 
 
 def test_a_province_has_a_few_kinds_of_each_class() -> None:
     mixture = spectra()
     kinds = palette(mixture, 123_456, 47.0)
-    assert kinds.shape == (9, KINDS)
+    assert kinds.shape == (QUARTERS, 9, KINDS)
     assert (mixture.cover[kinds] == np.arange(9)[:, None]).all()
-    assert len(set(kinds[1].tolist())) <= 4
+    assert (mixture.quarter[kinds] == np.arange(QUARTERS)[:, None, None]).all()
+    assert len(set(kinds[2, TREES].tolist())) <= 4
     assert (kinds == palette(mixture, 123_456, 47.0)).all()
 
 
 def test_seasons_turn_over_at_the_equator() -> None:
-    assert quarter_of(15, south=False)[0] == 0 and quarter_of(15, south=True)[0] == 2
-    first, second, share = quarter_of(60, south=False)
-    assert (first, second) == (0, 1) and 0.4 < share < 0.6
-    assert quarter_of(366, south=False)[:2] == (3, 0)
+    assert season_of(15, south=False) == 0 and season_of(15, south=True) == 2
+    assert 0.4 < season_of(60, south=False) < 0.6
+    assert 3.8 < season_of(366, south=False) < 4
+
+
+def test_fields_change_on_days_of_their_own_and_woods_keep_their_rank() -> None:
+    mixture = spectra()
+    palettes = palette(mixture, 123_456, 47.0)[None]
+    units = np.arange(4000, dtype=np.uint32).reshape(1, -1) * np.uint32(2654435761)
+    province = np.zeros_like(units)
+
+    def on(season: float, code: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+        shown = np.full(units.shape, code, np.uint8)
+        return components_on(season, shown, units, province, province[0, :1], palettes)
+
+    assert (mixture.quarter[on(2.0, CROPS)] == 2).all()
+    assert 0.25 < (mixture.quarter[on(2.3, CROPS)] == 3).mean() < 0.35
+    assert set(mixture.quarter[on(3.5, CROPS)].ravel()) == {3, 0}
+    spring, summer = (mixture.mean[on(season, TREES)[0], :10].sum(axis=1) for season in (1.0, 2.0))
+    assert np.corrcoef(spring, summer)[0, 1] > 0.5
+    spring, summer = (mixture.mean[on(season, CROPS)[0], :10].sum(axis=1) for season in (1.0, 2.0))
+    assert abs(np.corrcoef(spring, summer)[0, 1]) < 0.1
 
 
 @pytest.mark.slow
