@@ -34,11 +34,11 @@ from mapper.simulated.terrain import FLOOR, Terrain, terrain
 Codes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint32]
 
+FIELD = np.uint32(0x80000000)
+"""This bit of a unit tells fields and blocks from ground whose character drifts."""
 _MARGIN_PX = 2
 """Neighbours that slopes and the smoothing of specks look at."""
 _NOTHING = 255
-_FIELD = np.uint32(0x80000000)
-"""This bit of a unit tells fields and blocks from ground whose character drifts."""
 _SEED = 9000
 
 
@@ -156,7 +156,7 @@ def _pixel(
     settled = slope < 0.22 and warmth > 0.5
     if settled and depth > 0:
         code, block = rules.town_block(u, v, town, depth)
-        return code, block | _FIELD, province, line
+        return code, block | FIELD, province, line
     road = nearest_cell(u + 0.09 * far, v + 0.05 * far, 5200.0, 0.8, _SEED + 5 + band)[4]
     if line == _NOTHING and road < 12.0 and slope < 0.3 and warmth > 0.0 and dry < 0.9:
         line = BUILT
@@ -168,7 +168,7 @@ def _pixel(
         parcel, _ = rules.farm_parcel(u, v, band, province, 0.55 + 0.45 * slow[PLAIN])
         return (
             rules.farm_class(parcel, warmth, slow[PLAIN], province),
-            parcel | _FIELD,
+            parcel | FIELD,
             province,
             line,
         )

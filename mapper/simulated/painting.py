@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mapper.land.grid import Region
 from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
 from mapper.simulated.ground import DRIFT
-from mapper.simulated.landscape import Landscape, belt_latitude, landscape
+from mapper.simulated.landscape import FIELD, Landscape, belt_latitude, landscape
 from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix
 from mapper.simulated.spectra import (
     RANK,
@@ -48,26 +48,22 @@ _PATCH_M = 46.0
 """Wavelength of what stands in other ground: houses and gardens, lone trees, clearings."""
 _DENSITY_M = 700.0
 """Wavelength at which such patches are few or many."""
-_PATCH_SHARE = np.zeros(9, np.float32)
-_PATCH_SHARE[[TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE]] = (
-    *(0.05, 0.08, 0.08, 0.05, 0.12, 0.42, 0.05),
-)
-"""Share of each class's ground that shows another class."""
-_PATCH_SPREAD = np.zeros(9, np.float32)
-_PATCH_SPREAD[[TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE]] = (
-    *(0.05, 0.08, 0.08, 0.05, 0.1, 0.26, 0.05),
-)
-"""How that share varies from place to place: built-up ground shows almost nothing else in a dense
-town, and four fifths in a village of scattered houses."""
-_PATCHES = np.full((9, 4), BUILT, np.uint8)
-_PATCHES[TREES] = (SHRUB, GRASS, GRASS, BARE)
-_PATCHES[GRASS] = (TREES, SHRUB, BARE, CROPS)
-_PATCHES[FLOODED] = (WATER, GRASS, TREES, SHRUB)
-_PATCHES[CROPS] = (TREES, GRASS, BARE, SHRUB)
-_PATCHES[SHRUB] = (TREES, GRASS, BARE, BARE)
-_PATCHES[BUILT] = (TREES, GRASS, CROPS, BARE)
-_PATCHES[BARE] = (SHRUB, GRASS, GRASS, TREES)
-"""What shows in each class, commonest first."""
+_PATCHES = {
+    TREES: (0.05, 0.05, (SHRUB, GRASS, GRASS, BARE)),
+    GRASS: (0.08, 0.08, (TREES, SHRUB, BARE, CROPS)),
+    FLOODED: (0.08, 0.08, (WATER, GRASS, TREES, SHRUB)),
+    CROPS: (0.05, 0.05, (TREES, GRASS, BARE, SHRUB)),
+    SHRUB: (0.12, 0.10, (TREES, GRASS, BARE, BARE)),
+    BUILT: (0.42, 0.26, (TREES, GRASS, CROPS, BARE)),
+    BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
+}
+"""By class the share of its ground that shows another, how much that share varies from place to
+place, and what shows there, in about 31, 40, 18 and 11 % of it. Built-up ground shows almost
+nothing else in a dense town, and four fifths in a village of scattered houses."""
+_PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
+_PATCH_COVER = np.zeros((9, 4), np.uint8)
+for _code, (_share, _varies, _covers) in _PATCHES.items():
+    _PATCH_SHARE[_code], _PATCH_SPREAD[_code], _PATCH_COVER[_code] = _share, _varies, _covers
 _SEED = 12000
 
 
@@ -149,7 +145,7 @@ def _shown(
     for row in range(truth.shape[0]):
         for column in range(truth.shape[1]):
             code = truth[row, column]
-            is_road = code == BUILT and unit[row, column] < np.uint32(0x80000000)
+            is_road = code == BUILT and unit[row, column] < FIELD
             if is_road or _PATCH_SHARE[code] == 0:
                 continue
             a, b, c = x[row, column], y[row, column], z[row, column]
@@ -164,11 +160,11 @@ def _shown(
             wide = 0.4 * near
             kind = gradient(a * wide, b * wide, c * wide, _SEED + 33) / normal
             if kind < -0.5:
-                shown[row, column] = _PATCHES[code, 0]
+                shown[row, column] = _PATCH_COVER[code, 0]
             elif kind < 0.55:
-                shown[row, column] = _PATCHES[code, 1]
+                shown[row, column] = _PATCH_COVER[code, 1]
             else:
-                shown[row, column] = _PATCHES[code, 2 if kind < 1.2 else 3]
+                shown[row, column] = _PATCH_COVER[code, 2 if kind < 1.2 else 3]
     return shown
 
 
@@ -208,7 +204,7 @@ def _spread(
         for column in range(shown.shape[1]):
             a, b, c = x[row, column], y[row, column], z[row, column]
             code = shown[row, column]
-            field = unit[row, column] >= np.uint32(0x80000000)
+            field = unit[row, column] >= FIELD
             own = mix(unit[row, column] + np.uint32(code))
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
             scale = 1.0 / texture_m[code]
