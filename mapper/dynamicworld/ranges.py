@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import gcd
+from math import ceil, gcd
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ _CLIPPED_PERCENT = (1, 99)
 
 def sample_step(chips: int, side: int) -> int:
     """The step at which so many chips of a side in pixels are sampled."""
-    step = max(SAMPLE_STEP, chips * side * side // SAMPLED_PIXELS)
+    step = max(SAMPLE_STEP, ceil(chips * side * side / SAMPLED_PIXELS))
     while gcd(step, side) > 1:
         step += 1
     return step

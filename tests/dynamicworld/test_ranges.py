@@ -56,5 +56,5 @@ def test_a_sensor_that_saw_nothing_anywhere_is_named() -> None:
 def test_many_chips_are_sampled_more_thinly_and_in_all_columns(chips: int, side: int) -> None:
     step = sample_step(chips, side)
     assert step >= 37 and gcd(step, side) == 1
-    assert chips * side * side / step < 1.01 * SAMPLED_PIXELS or step < 60
+    assert chips * side * side / step <= SAMPLED_PIXELS
     assert sample_step(400, 512) == 37
