@@ -94,9 +94,12 @@ def cluster(features: Floats, wanted: int) -> npt.NDArray[np.int64]:
         seeds.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.square(scaled - scaled[seeds[-1]]).sum(axis=1))
     centres = scaled[seeds]
-    label = np.zeros(len(scaled), np.int64)
+    label = np.full(len(scaled), -1)
     for _ in range(25):
+        before = label
         label = np.stack([np.square(scaled - c).sum(axis=1) for c in centres]).argmin(axis=0)
+        if np.array_equal(label, before):
+            break
         filled = np.unique(label)
         centres = np.stack([scaled[label == number].mean(axis=0) for number in filled])
     return np.unique(label, return_inverse=True)[1]

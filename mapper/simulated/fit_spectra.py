@@ -78,7 +78,8 @@ def _purity(pieces: Pieces) -> Floats:
         distance = np.square(features - feature).sum(axis=1)
         distance[pieces.place == pieces.place[number]] = np.inf
         distance[number] = np.inf
-        reach = np.argsort(distance, kind="stable")[:NEIGHBOURS]
+        near = np.flatnonzero(distance <= np.partition(distance, NEIGHBOURS)[NEIGHBOURS])
+        reach = near[np.argsort(distance[near], kind="stable")[:NEIGHBOURS]]
         weight = share[reach] / (np.sqrt(distance[reach]) + 0.5)
         purity[number] = weight[pieces.cover[reach] == pieces.cover[number]].sum() / weight.sum()
     return purity
