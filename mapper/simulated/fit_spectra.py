@@ -21,22 +21,21 @@ from mapper.simulated.fit_pieces import Pieces, cluster, cut_into_pieces
 from mapper.simulated.fit_radar import with_radar
 from mapper.simulated.fit_rows import OPTICAL_COUNT, Floats, read_rows
 from mapper.simulated.fit_sources import sources_page
+from mapper.simulated.spectra import QUARTERS, RANK
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 MIN_SPOTS = 3
 MIN_ROWS = 20
-QUARTERS = 4
 COMPONENTS = {0: 12, 1: 20, 2: 28, 3: 10, 4: 40, 5: 12, 6: 18, 7: 14, 8: 8}
 """Most components of a class in one quarter, by code: more where it is varied."""
 ENOUGH_PLACES = 6
 """A class seen at fewer places in a quarter is taken from the whole year."""
 NEIGHBOURS = 25
 PURITY_LIMIT = 0.25
-"""A spot goes when less than this share of its neighbourhood is of its class (chance: 1/9)."""
+"""A piece goes when less than this share of its neighbourhood is of its class (chance: 1/9)."""
 SHRINK_ROWS = 30.0
 """Rows at which a component's own covariance weighs as much as its class's."""
-RANK = 4
 SPECKLE_LEFT_DB2 = 0.8
 """Variance of the speckle left in monthly radar means, taken from the pixels' spread; the scenes
 bring their own."""
