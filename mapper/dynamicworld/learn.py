@@ -6,10 +6,9 @@ Chips made for it are kept on disk, so an interrupted training goes on with the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -30,6 +29,7 @@ from mapper.lulcformer.scores import balanced_accuracy, mean_iou, overall_accura
 from mapper.lulcformer.settings import PRECISIONS, TrainingSettings, require_precision
 from mapper.lulcformer.trainer import TrainedWeights
 from mapper.lulcformer.training import train
+from mapper.pool import pool
 from mapper.simulated.spectra import Places
 
 VALIDATION_SEED = 10_000_000
@@ -63,10 +63,9 @@ def make_simulated_chips(
     """
     wanted = list(seeds)
     missing = [seed for seed in wanted if not (folder / f"{chip_name(seed)}{SUFFIX}").exists()]
-    # Spawned, not forked: the parent may hold threads of numba, GDAL or CUDA.
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    with pool(processes) as workers:
         make = partial(_make_one, folder, places, chip_px)
-        made = (pool.submit(make, seed) for seed in missing)
+        made = (workers.submit(make, seed) for seed in missing)
         for count, future in enumerate(as_completed(list(made)), len(wanted) - len(missing) + 1):
             future.result()
             on_event(ChipMade(count, len(wanted)))

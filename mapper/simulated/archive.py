@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import OutputError, RequestError
 from mapper.land.grid import Region, Zone
+from mapper.pool import pool
 from mapper.simulated.acquisitions import Group, groups_over
 from mapper.simulated.group_files import GroupFiles, write_whole
 from mapper.simulated.items import (
@@ -177,7 +177,7 @@ def _paint_all(
     left = [group for group in groups if GroupFiles.finished(group, out_dir) is None]
     parts = [(batch, blocks_of(batch)) for batch in batches(left)]
     total, done = sum(len(blocks) for _, blocks in parts), 0
-    with _pool(workers if total > 1 else 1) as pool:
+    with _painters(workers if total > 1 else 1) as painters:
         for batch, blocks in parts:
             with ExitStack() as spools:
                 files = {
@@ -186,7 +186,7 @@ def _paint_all(
                     )
                     for group in batch
                 }
-                for painted in _painted(batch, blocks, pool):
+                for painted in _painted(batch, blocks, painters):
                     for part in painted:
                         files[part.group].add(part)
                     done += 1
@@ -198,19 +198,19 @@ def _paint_all(
 
 
 def _painted(
-    batch: tuple[Group, ...], blocks: list[Region], pool: ProcessPoolExecutor | None
+    batch: tuple[Group, ...], blocks: list[Region], painters: ProcessPoolExecutor | None
 ) -> Iterator[list[Painted]]:
     """The blocks of a batch as they come; only a few wait to be written at any time."""
-    if pool is None:
+    if painters is None:
         yield from (paint(batch, block) for block in blocks)
         return
     waiting = iter(blocks)
     try:
-        running = {pool.submit(paint, batch, block) for block in islice(waiting, _IN_FLIGHT)}
+        running = {painters.submit(paint, batch, block) for block in islice(waiting, _IN_FLIGHT)}
         while running:
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             running |= {
-                pool.submit(paint, batch, block) for block in islice(waiting, len(finished))
+                painters.submit(paint, batch, block) for block in islice(waiting, len(finished))
             }
             for future in finished:
                 yield future.result()
@@ -222,22 +222,18 @@ def _painted(
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+def _painters(workers: int) -> Iterator[ProcessPoolExecutor | None]:
     """Processes that paint; None where this one does it.
 
-    They are spawned, not forked: the caller may have threads. A small block is painted here first,
-    so that compiled code is in the cache before several processes would compile it at once.
+    A small block is painted here first, so that compiled code is in the cache before several
+    processes would compile it at once.
     """
     if workers <= 1:
         yield None
         return
     surface(_SMALL)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with pool(workers) as painters:
+        yield painters
 
 
 def _finish(
