@@ -49,7 +49,7 @@ from mapper.simulated.painter import TRUTH, Painted, batches, blocks_of, paint
 from mapper.simulated.painting import surface
 
 INDEX = "items.json"
-VERSION = 3
+VERSION = 4
 """Goes up when the same request would give other pixels, so that old archives are made anew."""
 _MARKER = "simulated.json"
 _STARTED = "started.json"

@@ -165,9 +165,9 @@ def _pixel(
     tilled -= 7.0 * max(0.0, dry - 0.6) + 6.0 * max(0.0, 0.26 - dry) + 0.6 * max(0.0, 4.5 - warmth)
     tilled += 0.75 * fractal_at(a, b, c, 3600.0, 4, 0.5, _SEED + 6)
     if tilled > 0:
-        parcel, _ = rules.farm_parcel(u, v, band, province, 0.55 + 0.45 * slow[PLAIN])
+        parcel, block = rules.farm_parcel(u, v, band, province, 0.7 + 0.3 * slow[PLAIN])
         return (
-            rules.farm_class(parcel, warmth, slow[PLAIN], province),
+            rules.farm_class(parcel, block, warmth, slow[PLAIN], province),
             parcel | FIELD,
             province,
             line,

@@ -52,10 +52,11 @@ _PATCHES = {
     TREES: (0.05, 0.05, (SHRUB, GRASS, GRASS, BARE)),
     GRASS: (0.08, 0.08, (TREES, SHRUB, BARE, CROPS)),
     FLOODED: (0.08, 0.08, (WATER, GRASS, TREES, SHRUB)),
-    CROPS: (0.05, 0.05, (TREES, GRASS, BARE, SHRUB)),
+    CROPS: (0.03, 0.04, (TREES, GRASS, BARE, SHRUB)),
     SHRUB: (0.12, 0.10, (TREES, GRASS, BARE, BARE)),
-    BUILT: (0.42, 0.26, (TREES, GRASS, CROPS, BARE)),
+    BUILT: (0.50, 0.30, (TREES, GRASS, CROPS, BARE)),
     BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
+    SNOW: (0.10, 0.13, (TREES, BARE, SHRUB, TREES)),
 }
 """By class the share of its ground that shows another, how much that share varies from place to
 place, and what shows there, in about 31, 40, 18 and 11 % of it. Built-up ground shows almost
