@@ -194,6 +194,15 @@ def test_a_damaged_checkpoint_is_refused(
     assert "damaged" in fails(5, "run", *request_small, "--checkpoint", damaged)
 
 
+def test_shards_that_do_not_belong_together_are_refused(
+    fails: Fails, request_small: list[str], micro_checkpoint: Path, tmp_path: Path
+) -> None:
+    index = tmp_path / "micro.safetensors.index.json"
+    checkpoint.save(checkpoint.load(micro_checkpoint), index)
+    shutil.copy(micro_checkpoint, tmp_path / "micro-00001-of-00001.safetensors")
+    assert "copy the index" in fails(5, "run", *request_small, "--checkpoint", index)
+
+
 def test_a_checkpoint_of_another_legend_is_refused_by_name(
     fails: Fails, request_small: list[str], micro_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,11 @@ REPORT_BYTES = 2_000_000
 
 
 @click.command()
-@click.option("--checkpoint", type=PATH, help="Weights, a .safetensors file. [the packaged ones]")
+@click.option(
+    "--checkpoint",
+    type=PATH,
+    help="Weights, a .safetensors file or an index of shards. [the packaged ones]",
+)
 @click.option("--on", "folder", type=PATH, required=True, help="Chips, or an archive with truth.")
 @area_options
 @click.option("--period", help="Of an archive only these days. [all]")
@@ -81,11 +85,21 @@ def evaluate(
 
 
 @click.command()
-@click.option("--checkpoint", type=PATH, required=True, help="Weights, a .safetensors file.")
+@click.option(
+    "--checkpoint",
+    type=PATH,
+    required=True,
+    help="Weights, a .safetensors file or the index of its shards.",
+)
 @click.option("--on", "folder", type=PATH, required=True, help="Chips it has not learned from.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--precision", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
-@click.option("--out", type=PATH, required=True, help="The .safetensors file to make.")
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="The .safetensors file to make; a .safetensors.index.json has shards of at most 16 MB.",
+)
 @debug_option
 def calibrate(
     checkpoint: Path, folder: Path, device: str, precision: str, out: Path, debug: bool
@@ -104,8 +118,8 @@ def calibrate(
     from mapper.lulcformer.checkpoint import load, save, survives_half
     from mapper.production.room import require_writable_file
 
-    require_writable_file(out, checkpoint.stat().st_size if checkpoint.is_file() else 0)
     before = load(checkpoint)
+    require_writable_file(out, sum(tensor.nbytes for tensor in before.weights.values()))
     chips = chips_for(before, folder)
     after = calibrated(before, chips, str(resolve_device(device)), precision)
     save(after, out, half=survives_half(after.weights))

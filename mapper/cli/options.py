@@ -43,7 +43,10 @@ recipe_options = together(
     click.option("--allow-radar-only", is_flag=True, default=None, help="Map below clouds, too."),
     click.option("--tile-size", "tile_px", type=int, help="Pixels, a multiple of 512. [4096]"),
     click.option("--crs", help="Of the national rasters. [the UTM zone with most land]"),
-    click.option("--checkpoint", help="Weights, a .safetensors file. [the packaged ones]"),
+    click.option(
+        "--checkpoint",
+        help="Weights, a .safetensors file or an index of shards. [the packaged ones]",
+    ),
     click.option("--device", help="cpu, cuda or auto. [auto]"),
     click.option("--precision", help="fp32, bf16, fp16 or auto. [auto]"),
     click.option("--workers", type=int, help="Processes. [what cores and memory allow]"),

@@ -1,15 +1,10 @@
-"""Checkpoint: weights together with everything that gives them a meaning, in one safetensors file.
+"""Checkpoint: weights together with everything that gives them a meaning, in one file or in shards.
 
-The tensors carry the names of `LulcFormer.state_dict()`. The facts are one JSON text under the
-metadata key "mapper" (one key, because safetensors orders several at random and equal checkpoints
-would differ in their bytes).
+The tensors carry the names of `LulcFormer.state_dict()`; the facts are one JSON text beside them.
+How both lie on disk is `weight_files.py`'s matter.
 """
 
-import hashlib
 import json
-import os
-import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -19,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as tensors_of
-from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from mapper.errors import CheckpointError, OutputError
 from mapper.lulcformer.model import LulcFormer, Variant
+from mapper.lulcformer.weight_files import read, write
 
-METADATA_KEY = "mapper"
 FORMAT_VERSION = 1
 """Raised whenever an older reader would misunderstand a newer file."""
 
@@ -60,7 +52,7 @@ class Checkpoint:
     temperature: float = 1.0
     """What logits are divided by before they become probabilities; 1.0 where none was fitted."""
     digest: str = ""
-    """SHA-256 of the file, in hexadecimal; empty before the checkpoint has one."""
+    """SHA-256 of the file or index, in hexadecimal; empty before the checkpoint has one."""
 
     def __post_init__(self) -> None:
         for what, names, count in (
@@ -106,11 +98,12 @@ def save(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> str:
     """Write a checkpoint, whole or not at all.
 
     Args:
-        path: the file to make or to replace.
+        path: the file to make or to replace; NAME.safetensors.index.json makes shards of at most
+            16 MB beside it, which are read as one checkpoint by that name.
         half: store float16, half the size; the values must lie within +-65504.
 
     Returns:
-        The SHA-256 of the file.
+        The digest.
 
     Raises:
         CheckpointError: a tensor does not fit the variant or is not finite.
@@ -126,15 +119,13 @@ def save(checkpoint: Checkpoint, path: Path, *, half: bool = False) -> str:
         "variant": asdict(checkpoint.variant),
     }
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-    data = bytes_of(contiguous, {METADATA_KEY: json.dumps(facts, sort_keys=True)})
     try:
-        replace_file(path, data)
+        return write(path, contiguous, json.dumps(facts, sort_keys=True))
     except OSError as error:
         raise OutputError(
             f"checkpoint {path} cannot be written ({error.strerror}); free some space or choose "
             "another --out"
         ) from error
-    return hashlib.sha256(data).hexdigest()
 
 
 def survives_half(weights: Mapping[str, Tensor]) -> bool:
@@ -156,59 +147,32 @@ DESCRIPTION = (
 """The fields of a Checkpoint that are written as they are."""
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` such that a reader sees the old file or the new one, never a part."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would shut out other users' workers
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint and check that it is whole.
+
+    Args:
+        path: of the file, or of the index of its shards.
 
     Raises:
         CheckpointError: no file, a damaged file, a file of something else, or tensors that do not
             fit the variant it names.
     """
+    stored = read(path)
+    facts = described(stored.facts, path)
+    check_weights(stored.tensors, facts["variant"], path)
+    weights = {n: t.float() if t.is_floating_point() else t for n, t in stored.tensors.items()}
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(
-            f"checkpoint {path} cannot be read: {error.strerror}; give the path of a .safetensors "
-            "file written by mapper"
-        ) from error
-    try:
-        weights = tensors_of(data)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"checkpoint {path} ({len(data)} bytes) is damaged or no safetensors file: {error}; "
-            "copy it again"
-        ) from error
-    facts = described(data, path)
-    check_weights(weights, facts["variant"], path)
-    weights = {n: t.float() if t.is_floating_point() else t for n, t in weights.items()}
-    try:
-        return Checkpoint(weights=weights, digest=hashlib.sha256(data).hexdigest(), **facts)
+        return Checkpoint(weights=weights, digest=stored.digest, **facts)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {path}: {error}") from error
 
 
-def described(data: bytes, path: Path) -> dict[str, Any]:
-    """The fields of a Checkpoint that its file's metadata tells, the variant among them."""
-    (length,) = struct.unpack("<Q", data[:8])
-    text = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(METADATA_KEY)
+def described(text: str | None, path: Path) -> dict[str, Any]:
+    """The fields of a Checkpoint that its file tells in words, the variant among them."""
     if text is None:
         raise CheckpointError(
-            f"{path} is a safetensors file but no mapper checkpoint: it has no metadata key "
-            f"{METADATA_KEY!r}; give a file written by `mapper train`"
+            f"{path} is a safetensors file but no mapper checkpoint: its metadata lack what mapper "
+            "says of a network; give a file written by `mapper train`"
         )
     try:
         facts = json.loads(text)

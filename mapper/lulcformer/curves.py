@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mapper.errors import OutputError
-from mapper.lulcformer.checkpoint import replace_file
 from mapper.lulcformer.events import Event, Learned, Stepped, Validated
 from mapper.lulcformer.figures import Line, draw_curves
 from mapper.lulcformer.report import MEASURES, SHOWN
 from mapper.lulcformer.scores import ALL_SEEN
+from mapper.lulcformer.weight_files import replace_file
 
 STEP_COLUMNS = ("step", "loss", "learning_rate")
 DRAWN = ("overall accuracy", "mean IoU")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mapper.errors import OutputError, RequestError
-from mapper.lulcformer.checkpoint import replace_file
 from mapper.lulcformer.chips import Chips
+from mapper.lulcformer.weight_files import replace_file
 
 ADVICE = "remove it to start anew, or choose another --out"
 
