@@ -98,6 +98,23 @@ def load_pairs(folder: Path) -> Iterator[Chip]:
     return (_chip(folder / str(entry["id"]), entry, coding) for entry in entries)
 
 
+def named_bands(path: Path, names: tuple[str, ...]) -> tuple[list[npt.NDArray[Any]], float | None]:
+    """The bands (y, x) of those names, and the raster's nodata; B2 is as good a name as B02.
+
+    Raises:
+        RequestError: the raster cannot be read, or lacks a band.
+    """
+    bands, nodata = _read(path)
+    short = {name: re.sub(r"^B0", "B", name) for name in names}
+    for name in names:
+        if name not in bands and short[name] not in bands:
+            raise RequestError(
+                f"{path} has no band {name}, only {', '.join(map(str, bands))}; name its bands as "
+                "the sensor's are"
+            )
+    return [bands[name] if name in bands else bands[short[name]] for name in names], nodata
+
+
 def _entries(manifest: Path) -> list[Mapping[str, Any]]:
     try:
         entries = json.loads(manifest.read_text(encoding="utf-8"))
@@ -143,7 +160,7 @@ def _chip(folder: Path, entry: Mapping[str, Any], coding: Coding) -> Chip:
 
 def _optical(path: Path, has_offset: bool) -> npt.NDArray[np.uint16]:
     """(10, y, x) digital numbers without the offset; dark pixels stay above 0, which is nodata."""
-    bands, nodata = _named(path, OPTICAL_NAMES)
+    bands, nodata = named_bands(path, OPTICAL_NAMES)
     raw = np.stack([band.astype(np.int32) for band in bands])
     if nodata is not None:
         raw[raw == nodata] = OPTICAL_NODATA
@@ -156,24 +173,11 @@ def _radar(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     paths = sorted(folder.glob(RADAR_FILES))
     if not paths:
         return np.full((len(RADAR_NAMES), *shape), np.nan, np.float32)
-    bands, nodata = _named(paths[0], RADAR_NAMES)
+    bands, nodata = named_bands(paths[0], RADAR_NAMES)
     found = np.stack([band.astype(np.float32) for band in bands])
     if nodata is not None:
         found[found == np.float32(nodata)] = np.nan
     return found
-
-
-def _named(path: Path, names: tuple[str, ...]) -> tuple[list[npt.NDArray[Any]], float | None]:
-    """The bands of those names, and the raster's nodata; B2 is as good a name as B02."""
-    bands, nodata = _read(path)
-    short = {name: re.sub(r"^B0", "B", name) for name in names}
-    for name in names:
-        if name not in bands and short[name] not in bands:
-            raise RequestError(
-                f"{path} has no band {name}, only {', '.join(map(str, bands))}; name its bands as "
-                "the sensor's are"
-            )
-    return [bands[name] if name in bands else bands[short[name]] for name in names], nodata
 
 
 def _read(path: Path) -> tuple[dict[str | None, npt.NDArray[Any]], float | None]:

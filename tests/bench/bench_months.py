@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,8 @@ import numpy.typing as npt
 import rasterio
 
 from mapper.dynamicworld.chips import Chip
+from mapper.dynamicworld.pairs import named_bands
+from mapper.errors import RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, OPTICAL_NODATA, RADAR_NAMES
 from mapper.inference.cases import case_of
 from mapper.inference.predict import Predictor
@@ -34,6 +35,8 @@ from mapper.land.legend import CLASS_NAMES, NODATA
 from mapper.lulcformer.checkpoint import load, packaged
 
 MONTHS = 3
+STAND_INS = {"B8A": "B08"}
+"""What a raster without a band is read with."""
 Floats = npt.NDArray[np.float32]
 
 
@@ -51,22 +54,22 @@ class Season:
     """What most of the labelled pixels are mapped as."""
 
 
-def bands(path: Path, names: tuple[str, ...]) -> Floats:
+def stacked(path: Path, names: tuple[str, ...]) -> Floats:
     """(band, y, x) by name; NaN where the raster says nodata."""
-    with rasterio.open(path) as raster:
-        found = dict(zip(raster.descriptions, raster.read().astype(np.float32), strict=True))
-        hidden = raster.nodata
-    found |= {re.sub(r"^B(\d)$", r"B0\1", name): band for name, band in found.items()}
-    found.setdefault("B8A", found.get("B08"))
-    stack = np.stack([found[name] for name in names])
-    stack[:, (stack == hidden).any(0)] = np.nan
+    try:
+        bands, nodata = named_bands(path, names)
+    except RequestError:
+        bands, nodata = named_bands(path, tuple(STAND_INS.get(name, name) for name in names))
+    stack = np.stack(bands).astype(np.float32)
+    if nodata is not None:
+        stack[:, (stack == nodata).any(0)] = np.nan
     return stack
 
 
 def composite(folder: Path, dates: list[str]) -> Chip:
     """The chip of some dates, without labels."""
-    optical = [bands(folder / f"{date}_s2_l2a.tif", OPTICAL_NAMES) for date in dates]
-    radar = [bands(next(folder.glob(f"{date}_s1_*_db.tif")), RADAR_NAMES) for date in dates]
+    optical = [stacked(folder / f"{date}_s2_l2a.tif", OPTICAL_NAMES) for date in dates]
+    radar = [stacked(next(folder.glob(f"{date}_s1_*_db.tif")), RADAR_NAMES) for date in dates]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # pixels that no date saw stay NaN
         median = np.nanmedian(optical, axis=0)

@@ -13,9 +13,7 @@ random ones whose classifier is scaled up until the classes differ: worse than t
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from itertools import product
 from pathlib import Path
 
 import torch
+from resident import COUNTED, ResidentPeak
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -187,21 +186,15 @@ class Peak:
 
     def __init__(self, device: str) -> None:
         self.cuda = device == "cuda"
-        self.readable = self.cuda or platform.libc_ver()[0] == "glibc"
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
             self.before = torch.cuda.memory_allocated() / 1e6
-        elif self.readable:
-            ctypes.CDLL(None).malloc_trim(0)  # what earlier rows freed must not hide this one's
-            Path("/proc/self/clear_refs").write_text("5")
-            self.before = resident_mb("VmRSS")
+        self.resident = ResidentPeak() if COUNTED and not self.cuda else None
 
     def above_mb(self) -> float | None:
-        if not self.readable:
-            return None
         if self.cuda:
             return torch.cuda.max_memory_allocated() / 1e6 - self.before + recorded_mb()
-        return resident_mb("VmHWM") - self.before
+        return None if self.resident is None else self.resident.above_mb()
 
 
 def recorded_mb() -> float:
@@ -209,12 +202,6 @@ def recorded_mb() -> float:
     use it."""
     segments = [x for x in torch.cuda.memory_snapshot() if tuple(x["segment_pool_id"]) != (0, 0)]
     return sum(x["total_size"] - x["allocated_size"] for x in segments) / 1e6
-
-
-def resident_mb(field: str) -> float:
-    """VmRSS, or VmHWM: the most since clear_refs was written (proc(5))."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def matmul_rate(device: str, dtype: torch.dtype) -> float:

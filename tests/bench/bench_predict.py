@@ -15,7 +15,6 @@ says instead how many windows a second a device turns into bytes, beside the net
 from __future__ import annotations
 
 import argparse
-import ctypes
 import importlib.util
 import json
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from end_to_end import Throughput, throughput
+from resident import ResidentPeak
 from torch import Tensor
 
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
@@ -135,14 +135,11 @@ def timed(
 ) -> tuple[int, float, float, float, float, float]:
     """Windows, wall seconds, CPU ms per window in the network and in all, their ratio, peak MB."""
     inside.seconds = 0.0
-    ctypes.CDLL(None).malloc_trim(0)  # what earlier work freed must not hide what this one takes
-    Path("/proc/self/clear_refs").write_text("5")
-    before, started, cpu = memory_mb("VmRSS"), time.monotonic(), time.process_time()
+    memory, started, cpu = ResidentPeak(), time.monotonic(), time.process_time()
     windows = make()
     cpu, wall = time.process_time() - cpu, time.monotonic() - started
     each = 1000 / windows
-    ratio, peak_mb = cpu / inside.seconds, memory_mb("VmHWM") - before
-    return windows, wall, each * inside.seconds, each * cpu, ratio, peak_mb
+    return windows, wall, each * inside.seconds, each * cpu, cpu / inside.seconds, memory.above_mb()
 
 
 class Stopwatch(torch.nn.Module):
@@ -158,13 +155,6 @@ class Stopwatch(torch.nn.Module):
         answer: Tensor = self.network(*inputs)
         self.seconds += time.thread_time() - started
         return answer
-
-
-def memory_mb(field: str) -> float:
-    """VmRSS, or VmHWM: the most since clear_refs was written (proc(5))."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
-    return kilobytes * 1024 / 1e6
 
 
 def main() -> None:
