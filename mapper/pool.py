@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
+
+from mapper.errors import OutputError
 
 
 @contextmanager
@@ -23,10 +26,18 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
     Args:
         workers: 1 or more.
+
+    Raises:
+        OutputError: one of them was killed, and with it what it was making.
     """
     executor = ProcessPoolExecutor(workers, get_context("spawn"), _follow_parent)
     try:
         yield executor
+    except BrokenProcessPool as error:
+        raise OutputError(
+            f"one of {workers} processes was killed, most likely for want of memory; run the same "
+            "command with fewer --workers: what was finished is kept"
+        ) from error
     finally:
         executor.shutdown(cancel_futures=True)
 

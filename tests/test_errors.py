@@ -199,7 +199,7 @@ def test_shards_that_do_not_belong_together_are_refused(
 ) -> None:
     index = tmp_path / "micro.safetensors.index.json"
     checkpoint.save(checkpoint.load(micro_checkpoint), index)
-    shutil.copy(micro_checkpoint, tmp_path / "micro-00001-of-00001.safetensors")
+    shutil.copy(micro_checkpoint, next(tmp_path.glob("micro-00001-of-00001-*.safetensors")))
     assert "copy the index" in fails(5, "run", *request_small, "--checkpoint", index)
 
 

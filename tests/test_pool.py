@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mapper.errors import OutputError
 from mapper.pool import pool
 
 PROGRAM = """
@@ -33,6 +35,11 @@ def test_what_has_begun_is_finished_and_the_rest_dropped_when_the_work_is_given_
         waiting = [workers.submit(time.sleep, 0.01) for _ in range(5000)]
         raise KeyboardInterrupt
     assert waiting[-1].cancelled()
+
+
+def test_a_worker_that_is_killed_is_told_of_in_a_line() -> None:
+    with pytest.raises(OutputError, match="one of 1 processes was killed"), pool(1) as workers:
+        workers.submit(signal.raise_signal, signal.SIGKILL).result()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="counts processes in /proc")

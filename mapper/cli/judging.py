@@ -114,13 +114,21 @@ def calibrate(
     """
     from mapper.dynamicworld.learn import calibrated
     from mapper.dynamicworld.lesson import chips_for
+    from mapper.errors import RequestError
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer.checkpoint import load, save, survives_half
-    from mapper.production.room import require_writable_file
+    from mapper.lulcformer.weight_files import INDEX_SUFFIX, SUFFIX
+    from mapper.production.room import make_folder, require_writable_file
 
     before = load(checkpoint)
     require_writable_file(out, sum(tensor.nbytes for tensor in before.weights.values()))
+    if not out.name.endswith((SUFFIX, INDEX_SUFFIX)):
+        raise RequestError(
+            f"--out is {out}, wanted a file such as {out.stem}{SUFFIX}, or for shards "
+            f"{out.stem}{INDEX_SUFFIX}"
+        )
     chips = chips_for(before, folder)
+    make_folder(out.parent)
     after = calibrated(before, chips, str(resolve_device(device)), precision)
     save(after, out, half=survives_half(after.weights))
     click.echo(f"temperature: {before.temperature:g} before, {after.temperature:g} now")

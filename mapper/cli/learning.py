@@ -203,11 +203,13 @@ def _trained(
     from mapper.lulcformer.curves import curves_to
     from mapper.lulcformer.events import Learned, Stepped
     from mapper.production.progress import Counter
+    from mapper.production.room import make_folder
     from mapper.production.stopping import noting, stop_if_asked
 
     settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
     listeners: Sequence[Callable[[Event], None]] = []
     if processes.is_first:
+        make_folder(files.report)  # and with it the folder of the state and of the weights
         listeners = [curves_to(files.curves, _title(lesson))]
     # A signal ends a training after the step it comes in. One process of several cannot wait for
     # that: the others would wait for it.
@@ -223,8 +225,10 @@ def _trained(
                 stop_if_asked()
 
         trained = learn(lesson, settings, recipe.variant, tell, files.state, start, processes)
+        if processes.is_first:
+            checkpoint.save(trained, files.weights, half=True)
+        stop_if_asked()  # a signal that came while the confidence was calibrated
     if processes.is_first:
-        checkpoint.save(trained, files.weights, half=True)
         _write_report(trained, lesson, settings, files)
     return trained
 

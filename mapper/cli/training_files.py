@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mapper.dynamicworld.chips import SUFFIX, chip_paths, load_chip
+from mapper.dynamicworld.chips import SUFFIX, chip_paths, outline_of
 from mapper.dynamicworld.recipe import TrainingRecipe
+from mapper.dynamicworld.simulated_chips import SOURCE
 from mapper.errors import CheckpointError, RequestError
 from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.lulcformer.weight_files import INDEX_SUFFIX
+from mapper.lulcformer.weight_files import SUFFIX as WEIGHTS
 from mapper.production.room import require_writable_file
 
-WEIGHTS = ".safetensors"
-CHIP_BYTES = 6_000_000
-"""What one chip of 512 px takes on the disk."""
+CHIP_PIXEL_BYTES = 25
+"""What a pixel of a chip takes on the disk before it is zipped; two thirds of that are usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,17 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
             rest, and two trainings must not share that.
         OutputError: it cannot be written, or there is no room for the chips.
     """
+    if out.name.endswith(INDEX_SUFFIX):
+        raise RequestError(
+            f"--out is {out}, wanted a {WEIGHTS} file; `mapper calibrate` makes shards of it"
+        )
     if out.suffix != WEIGHTS:
         raise RequestError(f'--out is {out}, wanted a file such as "{out.name}{WEIGHTS}"')
-    require_writable_file(out, (recipe.simulated + recipe.held_out) * CHIP_BYTES)
-    return TrainingFiles(out)
+    files = TrainingFiles(out)
+    made = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in (files.training, files.held_out))
+    missing = max(0, recipe.simulated + recipe.held_out - made)
+    require_writable_file(out, missing * recipe.chip_px**2 * CHIP_PIXEL_BYTES)
+    return files
 
 
 def require_chips(folders: Sequence[str]) -> None:
@@ -82,7 +91,7 @@ def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None
         names: of the chips that it is to hold in the end, without suffix.
 
     Raises:
-        RequestError: it holds others, or some of another size.
+        RequestError: it holds others, or some of another size or painted by another version.
     """
     found = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
     others = len({path.name for path in found} - {f"{name}{SUFFIX}" for name in names})
@@ -92,10 +101,18 @@ def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None
             f"{folder} holds {len(found)} chips, {others} of them beyond the {len(names)} that "
             f"are wanted; {advice}"
         )
+    # They are made in the order of their names, so an older version's are the first ones.
     for path in found[:1]:
-        side = load_chip(path).label.shape[0]
-        if side != chip_px:
-            raise RequestError(f"{folder} holds chips of {side} px, wanted {chip_px} px; {advice}")
+        chip = outline_of(path)
+        if chip.shape[0] != chip_px:
+            raise RequestError(
+                f"{folder} holds chips of {chip.shape[0]} px, wanted {chip_px} px; {advice}"
+            )
+        if chip.source != SOURCE:
+            raise RequestError(
+                f'{folder} holds chips of another version ("{chip.source}"), wanted "{SOURCE}"; '
+                f"{advice}"
+            )
 
 
 def require_variant(start: Checkpoint, recipe: TrainingRecipe) -> None:

@@ -102,7 +102,7 @@ _FACTS = (
 
 
 def save_chip(chip: Chip, folder: Path, name: str) -> Path:
-    """Writes a chip as `folder/name.chip.npz`, about 3 MB; whole or not at all.
+    """Writes a chip as `folder/name.chip.npz`, 3 to 5 MB; whole or not at all.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -59,7 +59,7 @@ def make_simulated_chips(
         chip_px: side of the chips; smaller ones show more places for the same work.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or a process was killed for want of memory.
     """
     wanted = list(seeds)
     missing = [seed for seed in wanted if not (folder / f"{chip_name(seed)}{SUFFIX}").exists()]
@@ -119,7 +119,8 @@ def learn(
         window=lesson.window_px,
         facts=_facts(lesson, settings, trained, start),
     )
-    return calibrated(made, lesson.validation, settings.device, settings.precision, settings.batch)
+    at_once, precision = settings.chips_per_pass, settings.precision
+    return calibrated(made, lesson.validation, settings.device, precision, at_once)
 
 
 def calibrated(
@@ -160,7 +161,7 @@ def report_on(checkpoint: Checkpoint, lesson: Lesson, settings: TrainingSettings
         model_of(checkpoint).to(device),
         near(lesson.validation, device),
         temperatures=(1.0, checkpoint.temperature),
-        batch=settings.batch // settings.parts,
+        batch=settings.chips_per_pass,
         precision=PRECISIONS[settings.precision],
     )
     title = f"{len(lesson.validation)} chips that were kept apart"
@@ -198,8 +199,17 @@ def _ranges(
 def _facts(
     lesson: Lesson, settings: TrainingSettings, trained: TrainedWeights, start: Checkpoint | None
 ) -> dict[str, str]:
-    """What people ask of a network: data, effort and scores; earlier trainings by their number."""
+    """What people ask of a network: data, effort and scores; earlier trainings by their number.
+
+    Nothing that was learned from is forgotten: sources are joined, and weights that painted ground
+    shaped before real ground did are simulated in part.
+    """
     earlier = {} if start is None else start.facts
+    now = "yes" if lesson.simulated else "no"
+    painted = {now, earlier.get("simulated", now)}
+    source = earlier.get("source", lesson.source)
+    if lesson.source not in source:
+        source = f"{source}; {lesson.source}"
     number = 1 + sum(name.startswith("training ") for name in earlier)
     scores = {
         f"validation {name}, {seen}": f"{measure(matrix):.3f}"
@@ -211,11 +221,12 @@ def _facts(
         )
     }
     return {
-        "simulated": "yes" if lesson.simulated else "no",
-        "source": lesson.source,
+        "simulated": painted.pop() if len(painted) == 1 else "in part",
+        "source": source,
         **{name: fact for name, fact in earlier.items() if name.startswith("training ")},
         f"training {number}": (
-            f"{len(lesson.training)} chips of {lesson.window_px} px, {trained.step} of "
+            f"{len(lesson.training)} {'simulated ' if lesson.simulated else ''}chips of "
+            f"{lesson.window_px} px, {trained.step} of "
             f"{settings.steps} steps of {settings.batch}, learning rate "
             f"{settings.learning_rate:g}, {settings.precision} on {settings.device}, seed "
             f"{settings.seed}"

@@ -22,7 +22,7 @@ from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
-from mapper.simulated.painting import MARGIN_PX, Surface, surface
+from mapper.simulated.painting import MARGIN_PX, VERSION, Surface, surface
 from mapper.simulated.sky import OVERPASS_HOUR, sky_of, sun
 from mapper.simulated.spectra import Places
 from mapper.simulated.world import RANGES
@@ -36,7 +36,7 @@ TEST_BOXES: tuple[Box, ...] = (
     (13.2, 45.3, 16.8, 47.0),
 )
 """Ground around Luxembourg, Switzerland with Liechtenstein, and Slovenia: never trained on."""
-SOURCE = "simulated by mapper; spectra of mapper/simulated/SOURCES.md"
+SOURCE = f"simulated by mapper, painting {VERSION}; spectra of mapper/simulated/SOURCES.md"
 _LAND: tuple[tuple[Box, float], ...] = (
     ((-9.0, 37.0, 30.0, 59.0), 5.0),
     ((5.0, 59.0, 40.0, 70.0), 1.5),

@@ -78,7 +78,8 @@ def judge(
 
 def _facts(checkpoint: Checkpoint, predictor: Predictor) -> dict[str, str]:
     """What was judged, and how."""
-    on_simulated = " (simulated)" if checkpoint.facts.get("simulated") == "yes" else ""
+    painted = {"yes": " (simulated)", "in part": " (simulated in part)"}
+    on_simulated = painted.get(checkpoint.facts.get("simulated", ""), "")
     return {
         "checkpoint": f"{checkpoint.variant_name}, SHA-256 {checkpoint.digest[:16]}",
         "trained on": checkpoint.facts.get("source", "unknown") + on_simulated,

@@ -56,6 +56,8 @@ def answers(
     precision: torch.dtype = torch.float32,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Labels (chip, y, x) and logits (chip, class, y, x) of a few chips at a time; see `score`."""
+    if not len(chips):
+        return  # one of many processes may have none to try
     device = next(model.parameters()).device
     pieces = torch.split(torch.arange(len(chips)), batch)
     for indices, coming in zip_longest(pieces, pieces[1:], fillvalue=torch.arange(0)):

@@ -52,6 +52,11 @@ class TrainingSettings:
     validate_every: int = 500
     """Steps between validations, of which the best decides which weights are returned."""
 
+    @property
+    def chips_per_pass(self) -> int:
+        """Chips that go through the network at a time: what memory must have room for."""
+        return self.batch // self.parts
+
     def __post_init__(self) -> None:
         require_precision(self.precision)
         for name in ("steps", "batch", "parts", "report_every", "validate_every"):

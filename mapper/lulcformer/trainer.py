@@ -179,7 +179,7 @@ class Trainer:
                 mine,
                 self.settings.variant.classes,
                 seen=seen,
-                batch=self.settings.batch // self.settings.parts,
+                batch=self.settings.chips_per_pass,
                 precision=self.dtype,
             ).to(self.device)
             for seen in ALL_SEEN

@@ -1,11 +1,12 @@
 """Tensors and one text of facts on disk: in one safetensors file, or in shards that an index names.
 
     base.safetensors
-    base.safetensors.index.json  base-00001-of-00004.safetensors ...
+    base.safetensors.index.json  base-00001-of-00004-9f86d081.safetensors ...
 
 Shards are for places that refuse large files. The index is laid out as the transformers library
-does it, `weight_map` from tensor to shard, and also holds the SHA-256 of every shard: a folder with
-shards of two trainings is an error, not a network.
+does it, `weight_map` from tensor to shard, and also holds the SHA-256 of every shard; a shard's
+name ends in the first digits of its own. So new shards never overwrite those of the index that is
+there until it is replaced, and a folder with shards of two trainings is no network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: str) -> str:
     """Write tensors and facts; the digest.
 
     Args:
-        path: ends in `INDEX_SUFFIX` where shards are wanted. The index is written last.
+        path: ends in `INDEX_SUFFIX` where shards are wanted. The index is written when all of them
+            are there; then those go that only the index before it named.
         tensors: contiguous, on the CPU.
 
     Raises:
@@ -60,13 +61,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: str) -> str:
     """
     if not path.name.endswith(INDEX_SUFFIX):
         return replace_file(path, bytes_of(dict(tensors), {_FACTS: facts}))
-    shards = _shards(tensors)
+    shards, before = _shards(tensors), _shards_named_by(path)
     stem = path.name.removesuffix(INDEX_SUFFIX)
     digests: dict[str, str] = {}
     shard_of: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
-        name = f"{stem}-{number:05}-of-{len(shards):05}{SUFFIX}"
-        digests[name] = replace_file(path.with_name(name), bytes_of(shard, {_SHARD_OF: path.name}))
+        data = bytes_of(shard, {_SHARD_OF: path.name})
+        name = f"{stem}-{number:05}-of-{len(shards):05}-{_sha256(data)[:8]}{SUFFIX}"
+        digests[name] = replace_file(path.with_name(name), data)
         shard_of |= dict.fromkeys(shard, name)
     total = sum(tensor.nbytes for tensor in tensors.values())
     index = {
@@ -74,7 +76,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: str) -> str:
         "weight_map": shard_of,
         "sha256": digests,
     }
-    return replace_file(path, json.dumps(index, indent=1).encode())
+    digest = replace_file(path, json.dumps(index, indent=1).encode())
+    for old in before - {path.with_name(name) for name in digests}:
+        old.unlink(missing_ok=True)
+    return digest
 
 
 def read(path: Path) -> Stored:
@@ -97,19 +102,20 @@ def read(path: Path) -> Stored:
 def replace_file(path: Path, data: bytes) -> str:
     """Put `data` at `path` such that a reader sees the old file or the new one, never a part.
 
+    One process writes a path; what it leaves when it is killed, the next writing replaces.
+
     Returns:
         The SHA-256 of the data.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would shut out other users' workers
-        Path(temporary).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(temporary).unlink()
+        partial.unlink(missing_ok=True)
         raise
     return _sha256(data)
 
@@ -128,19 +134,27 @@ def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
     return shards
 
 
+def _shards_named_by(path: Path) -> set[Path]:
+    """The shards of an index; none where there is no index, or a damaged one."""
+    try:
+        return {path.with_name(name) for name in json.loads(path.read_bytes())["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def _gathered(path: Path, data: bytes) -> Stored:
     """All shards of an index as one."""
     try:
         index = json.loads(data)
-        facts, digests = str(index["metadata"][_FACTS]), dict(index["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+        facts = str(index["metadata"][_FACTS])
+        shards = {path.with_name(name): digest for name, digest in index["sha256"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{path} is damaged or no index of a checkpoint ({type(error).__name__}: {error}); "
             f"copy it again, or give a {SUFFIX} file"
         ) from error
     tensors: dict[str, Tensor] = {}
-    for name, digest in digests.items():
-        shard = path.with_name(name)
+    for shard, digest in shards.items():
         content = _bytes(shard)
         if _sha256(content) != digest:
             raise CheckpointError(

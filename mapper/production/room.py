@@ -32,6 +32,20 @@ def require_writable(out: Path, wanted_bytes: int) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; it may be there already.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be made ({error.strerror}); choose another --out"
+        ) from error
+
+
 def require_writable_file(out: Path, wanted_bytes: int) -> None:
     """Refuse a file that could not be written.
 

@@ -19,7 +19,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -46,11 +45,9 @@ from mapper.simulated.items import (
 )
 from mapper.simulated.need import needed_ground
 from mapper.simulated.painter import TRUTH, Painted, batches, blocks_of, paint
-from mapper.simulated.painting import surface
+from mapper.simulated.painting import VERSION, surface
 
 INDEX = "items.json"
-VERSION = 4
-"""Goes up when the same request would give other pixels, so that old archives are made anew."""
 _MARKER = "simulated.json"
 _STARTED = "started.json"
 _TRUTH_SNAP_PX = 512
@@ -205,20 +202,14 @@ def _painted(
         yield from (paint(batch, block) for block in blocks)
         return
     waiting = iter(blocks)
-    try:
-        running = {painters.submit(paint, batch, block) for block in islice(waiting, _IN_FLIGHT)}
-        while running:
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {
-                painters.submit(paint, batch, block) for block in islice(waiting, len(finished))
-            }
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool as error:
-        raise OutputError(
-            "a process of the simulation was killed, most likely for want of memory; run it again "
-            "with fewer workers: finished scenes are kept"
-        ) from error
+    running = {painters.submit(paint, batch, block) for block in islice(waiting, _IN_FLIGHT)}
+    while running:
+        finished, running = wait(running, return_when=FIRST_COMPLETED)
+        running |= {
+            painters.submit(paint, batch, block) for block in islice(waiting, len(finished))
+        }
+        for future in finished:
+            yield future.result()
 
 
 @contextmanager

@@ -31,6 +31,9 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
+VERSION = 4
+"""Raised whenever the same ground looks other than before: archives and chips that were made of it
+are not mixed with new ones."""
 MARGIN_PX = 4
 """Pixels painted around what is asked for: the point spread and 20 m pixels look at neighbours."""
 CHANNELS = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,17 +19,17 @@ import torch
 from made_chips import folder_of, noise_chip
 
 from mapper.cli import command_line
-from mapper.cli.training_files import TrainingFiles
+from mapper.cli.training_files import CHIP_PIXEL_BYTES, TrainingFiles, training_files
 from mapper.cli.training_recipe import training_recipe
-from mapper.dynamicworld.chips import Chip, load_chip, save_chip
+from mapper.dynamicworld.chips import SUFFIX, Chip, load_chip, save_chip
 from mapper.dynamicworld.learn import calibrated
 from mapper.dynamicworld.lesson import chips_for, lesson_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import chip_name
-from mapper.errors import CheckpointError, RequestError
+from mapper.errors import CheckpointError, OutputError, RequestError
 from mapper.land.legend import NODATA
 from mapper.lulcformer.calibration import TEMPERATURE_LIMITS
-from mapper.lulcformer.checkpoint import load
+from mapper.lulcformer.checkpoint import load, save
 from mapper.lulcformer.curves import read_curves
 from mapper.lulcformer.state import read_state
 from mapper.production.stopping import SIGNALS
@@ -235,6 +236,7 @@ def test_a_wrong_recipe_is_refused_before_any_chip_is_made(
     [
         ("x", [], 2, 'wanted a file such as "x.safetensors"'),
         ("x.state", [], 2, 'wanted a file such as "x.state.safetensors"'),
+        ("x.safetensors.index.json", [], 2, "`mapper calibrate` makes shards of it"),
         ("folder.safetensors", [], 6, "is a folder, wanted a file to write"),
         ("wrong.toml/x.safetensors", [], 6, "wrong.toml is a file"),
         ("x.safetensors", ["--workers", "-1"], 2, "--workers is -1, wanted at least 1"),
@@ -276,7 +278,25 @@ def test_chips_of_another_training_are_not_taken_for_this_ones(
     assert command_line([*words, "--chip-size", "64"]) == 2
     said = capfd.readouterr().err
     assert "holds 2 chips, 1 of them beyond the 2 that are wanted; remove" in said
+    older = replace(noise_chip(1, 64), simulated=True, source="simulated by mapper, painting 1")
+    save_chip(older, folder, chip_name(1))
+    assert command_line([*words, "--simulated", "3", "--chip-size", "64"]) == 2
+    assert 'another version ("simulated by mapper, painting 1"), wanted' in capfd.readouterr().err
     assert not TrainingFiles(out).held_out.exists() and len(list(folder.iterdir())) == 2
+
+
+def test_only_chips_that_are_missing_need_room(tmp_path: Path) -> None:
+    out = tmp_path / "x.safetensors"
+    fits = shutil.disk_usage(tmp_path).free // (CHIP_PIXEL_BYTES * 64 * 64)
+    recipe = TrainingRecipe(simulated=fits + 2000, chip_px=64, variant="micro")
+    with pytest.raises(OutputError, match="free some space"):
+        training_files(out, recipe)
+    folder = TrainingFiles(out).training
+    folder.mkdir(parents=True)
+    for seed in range(recipe.simulated - 10, recipe.simulated):
+        (folder / f"{chip_name(seed)}{SUFFIX}").touch()
+    few = replace(recipe, simulated=10, held_out=0, validation=("chips",))
+    assert training_files(out, few).training == folder
 
 
 def test_nothing_is_simulated_besides_chips_unless_asked_for() -> None:
@@ -304,6 +324,12 @@ def test_an_old_checkpoint_is_calibrated_by_itself(
     assert out.stat().st_size > 0.99 * micro_checkpoint.stat().st_size, "stored as it was"
     assert command_line([*given[:-1], str(tmp_path)]) == 6
     assert "is a folder, wanted a file to write" in capfd.readouterr().err
+    assert command_line([*given[:-1], str(tmp_path / "new.index.json")]) == 2
+    assert "wanted a file such as new.index.safetensors, or for shards" in capfd.readouterr().err
+    shards = tmp_path / "folder" / "new.safetensors.index.json"
+    assert command_line([*given[:-1], str(shards)]) == 0
+    assert load(shards).temperature == new.temperature
+    capfd.readouterr()
     assert command_line([*given, "--precision", "half"]) == 2
     assert 'precision "half" is unknown; give one of fp32' in capfd.readouterr().err
 
@@ -376,11 +402,15 @@ def test_weights_are_trained_further_with_other_dropped_paths(
     tmp_path: Path, micro_checkpoint: Path
 ) -> None:
     path, out = tmp_path / "r.toml", tmp_path / "further.safetensors"
+    painted = replace(load(micro_checkpoint), facts={"simulated": "yes", "source": "paint"})
+    save(painted, tmp_path / "start.safetensors")
     folder_of(tmp_path / "chips", range(8))
     path.write_text('drop_path = 0.2\nvalidation_share = 0.4\nvariant = "micro"\nsteps = 2')
     words = ["train", "--recipe", path, "--chips", tmp_path / "chips", "--batch", 2]
-    words += ["--start", micro_checkpoint, "--device", "cpu", "--out", out]
+    words += ["--start", tmp_path / "start.safetensors", "--device", "cpu", "--out", out]
     assert command_line([str(word) for word in words]) == 0
     made = load(out)
     assert made.variant.drop_path == 0.2
+    assert made.facts["simulated"] == "in part"
+    assert made.facts["source"] == f"paint; {noise_chip(0).source}"
     assert made.normalisation == load(micro_checkpoint).normalisation

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from mapper.lulcformer.chips import TensorChips
+from mapper.lulcformer.chips import Some, TensorChips
 from mapper.lulcformer.model import MICRO, LulcFormer
 from mapper.lulcformer.scores import (
     balanced_accuracy,
@@ -66,6 +66,11 @@ def test_every_pixel_that_is_seen_is_counted_once(chips: TensorChips) -> None:
     assert score(model, chips, 9, seen="optical").sum() == 3 * 32 * 32
     assert score(model, chips, 9, seen="radar").sum() == 3 * 16 * 32
     assert torch.equal(score(model, chips, 9, batch=1), score(model, chips, 9, batch=3))
+
+
+def test_no_chips_are_no_pixels(chips: TensorChips) -> None:
+    model = LulcFormer(MICRO).eval()
+    assert not score(model, Some(chips, torch.arange(0)), 9).any()
 
 
 def test_a_sensor_taken_away_is_gone(chips: TensorChips) -> None:

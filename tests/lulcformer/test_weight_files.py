@@ -74,6 +74,20 @@ def test_the_digest_tells_of_every_weight(base: Checkpoint, written: Path, tmp_p
     last = list(base.weights)[-1]
     other = replace(base, weights=base.weights | {last: base.weights[last] + 1})
     assert save(other, tmp_path / INDEX, half=True) != again
+    assert len(shards(tmp_path)) == 4, "those of the weights before are gone"
+
+
+def test_until_the_index_is_replaced_the_old_weights_are_whole(
+    base: Checkpoint, folder: Path
+) -> None:
+    before = load(folder / INDEX).digest
+    other = {name: tensor + 1 for name, tensor in base.weights.items()}
+    index = folder / INDEX
+    kept = index.read_bytes()
+    index.unlink()  # a writing that ended before the index: its shards lie beside the old ones
+    save(replace(base, weights=other), index, half=True)
+    index.write_bytes(kept)
+    assert load(index).digest == before and len(shards(folder)) == 8
 
 
 def test_the_index_says_where_each_tensor_lies(base: Checkpoint, written: Path) -> None:
@@ -102,7 +116,7 @@ def test_a_shard_of_another_training_is_refused(base: Checkpoint, folder: Path) 
     kept = {name: shifted[name].to(tensor.dtype) for name, tensor in base.weights.items()}
     save(replace(base, weights=kept), foreign / INDEX, half=True)
     shards(foreign)[0].replace(shards(folder)[0])
-    with pytest.raises(CheckpointError, match=r"00001-of-00004.* is not the one that .* names"):
+    with pytest.raises(CheckpointError, match=r"00001-of-00004-.* is not the one that .* names"):
         load(folder / INDEX)
 
 
