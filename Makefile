@@ -13,7 +13,7 @@ map: $(INSTALLED)
 	$(BIN)/mapper run --country LIE --archive simulated --out maps
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
