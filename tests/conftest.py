@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGALRM, getsignal, signal
 
 import pytest
 import torch
@@ -15,9 +17,20 @@ from mapper.land.area import area_from_file
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.checkpoint import Checkpoint, save
 from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.production.stopping import SIGNALS, listen
 from mapper.simulated.archive import simulate
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """A command listens to signals and remembers one that came; after a test both are forgotten."""
+    before = {signum: getsignal(signum) for signum in (*SIGNALS, SIGALRM)}
+    yield
+    listen()
+    for signum, handler in before.items():
+        signal(signum, handler)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGALRM, getsignal, signal
 
 import click
 import pytest
@@ -15,18 +13,9 @@ from mapper.cli import command_line, mapper
 from mapper.config import settings
 from mapper.lulcformer import checkpoint
 from mapper.production.recipe import Recipe
-from mapper.production.stopping import SIGNALS
 
 COMMANDS = ("run", "plan", "countries", "archives", "simulate", "train", "evaluate", "calibrate")
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    before = {signum: getsignal(signum) for signum in (*SIGNALS, SIGALRM)}
-    yield
-    for signum, handler in before.items():
-        signal(signum, handler)
 
 
 @pytest.fixture

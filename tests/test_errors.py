@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,19 +17,10 @@ import pytest
 
 from mapper.cli import command_line
 from mapper.lulcformer import checkpoint
-from mapper.production.stopping import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "errors.md"
 Fails = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    before = {signum: signal.getsignal(signum) for signum in (*SIGNALS, signal.SIGALRM)}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 @pytest.fixture

@@ -32,19 +32,9 @@ from mapper.lulcformer.calibration import TEMPERATURE_LIMITS
 from mapper.lulcformer.checkpoint import load, save
 from mapper.lulcformer.curves import read_curves
 from mapper.lulcformer.state import read_state
-from mapper.production.stopping import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 240
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> object:
-    kept = (*SIGNALS, signal.SIGALRM)
-    before = {signum: signal.getsignal(signum) for signum in kept}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 @pytest.fixture(scope="module")

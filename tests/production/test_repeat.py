@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGALRM, getsignal, signal
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,18 +14,9 @@ import pytest
 from mapper.cli import command_line
 from mapper.imagery.scene_list import SCENES_NAME, read_scene_list
 from mapper.production.journal import read_journal
-from mapper.production.stopping import SIGNALS
 
 SECRETS = ("TOPSECRET", "X-Amz-Signature", "sig=", "me:pass")
 SERVER = Path(__file__).parents[1] / "imagery" / "range_server.py"
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    before = {signum: getsignal(signum) for signum in (*SIGNALS, SIGALRM)}
-    yield
-    for signum, handler in before.items():
-        signal(signum, handler)
 
 
 @pytest.fixture
