@@ -60,15 +60,19 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: str) -> str:
         OSError: the folder cannot be written.
     """
     if not path.name.endswith(INDEX_SUFFIX):
-        return replace_file(path, bytes_of(dict(tensors), {_FACTS: facts}))
+        data = bytes_of(dict(tensors), {_FACTS: facts})
+        replace_file(path, data)
+        return _sha256(data)
     shards, before = _shards(tensors), _shards_named_by(path)
     stem = path.name.removesuffix(INDEX_SUFFIX)
     digests: dict[str, str] = {}
     shard_of: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         data = bytes_of(shard, {_SHARD_OF: path.name})
-        name = f"{stem}-{number:05}-of-{len(shards):05}-{_sha256(data)[:8]}{SUFFIX}"
-        digests[name] = replace_file(path.with_name(name), data)
+        digest = _sha256(data)
+        name = f"{stem}-{number:05}-of-{len(shards):05}-{digest[:8]}{SUFFIX}"
+        replace_file(path.with_name(name), data)
+        digests[name] = digest
         shard_of |= dict.fromkeys(shard, name)
     total = sum(tensor.nbytes for tensor in tensors.values())
     index = {
@@ -76,10 +80,11 @@ def write(path: Path, tensors: Mapping[str, Tensor], facts: str) -> str:
         "weight_map": shard_of,
         "sha256": digests,
     }
-    digest = replace_file(path, json.dumps(index, indent=1).encode())
+    text = json.dumps(index, indent=1).encode()
+    replace_file(path, text)
     for old in before - {path.with_name(name) for name in digests}:
         old.unlink(missing_ok=True)
-    return digest
+    return _sha256(text)
 
 
 def read(path: Path) -> Stored:
@@ -99,13 +104,10 @@ def read(path: Path) -> Stored:
     return Stored(tensors, metadata.get(_FACTS), _sha256(data))
 
 
-def replace_file(path: Path, data: bytes) -> str:
+def replace_file(path: Path, data: bytes) -> None:
     """Put `data` at `path` such that a reader sees the old file or the new one, never a part.
 
     One process writes a path; what it leaves when it is killed, the next writing replaces.
-
-    Returns:
-        The SHA-256 of the data.
     """
     partial = path.with_name(f".{path.name}.part")
     try:
@@ -117,7 +119,6 @@ def replace_file(path: Path, data: bytes) -> str:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    return _sha256(data)
 
 
 def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

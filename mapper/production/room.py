@@ -42,7 +42,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be made ({error.strerror}); choose another --out"
+            f"folder {folder} cannot be made: {error.strerror}; choose another --out"
         ) from error
 
 

@@ -36,7 +36,7 @@ from mapper.production.mosaic import national_products
 from mapper.production.plan import Plan
 from mapper.production.prepare import checkpoint_path, scenes_of
 from mapper.production.recipe import Resources
-from mapper.production.room import require_writable
+from mapper.production.room import make_folder, require_writable
 from mapper.production.software import software
 from mapper.production.tally import Tally
 from mapper.production.tile import map_tile_in_worker
@@ -71,7 +71,7 @@ def run(
     """
     folder = out / plan.name
     require_writable(folder, plan.write_bytes)
-    _make(folder)
+    make_folder(folder)
     with Journal(folder) as journal:
 
         def tell_all(event: Event) -> None:
@@ -190,15 +190,6 @@ def facts_of(plan: Plan, network: Checkpoint) -> Facts:
         simulated=plan.simulated,
         notes=plan.notes,
     )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {folder} cannot be made: {error.strerror}; choose another --out"
-        ) from error
 
 
 def _withdraw(folder: Path) -> None:

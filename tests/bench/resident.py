@@ -14,9 +14,8 @@ class ResidentPeak:
     """Counts from when it is made."""
 
     def __init__(self) -> None:
-        ctypes.CDLL(None).malloc_trim(
-            0
-        )  # what earlier work freed must not hide what this one takes
+        # What earlier work freed must not hide what this one takes.
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
         self._before = _mb("VmRSS")
 

@@ -277,16 +277,16 @@ def test_chips_of_another_training_are_not_taken_for_this_ones(
 
 def test_only_chips_that_are_missing_need_room(tmp_path: Path) -> None:
     out = tmp_path / "x.safetensors"
-    fits = shutil.disk_usage(tmp_path).free // (CHIP_PIXEL_BYTES * 64 * 64)
-    recipe = TrainingRecipe(simulated=fits + 2000, chip_px=64, variant="micro")
+    fits = shutil.disk_usage(tmp_path).free // (CHIP_PIXEL_BYTES * 2048 * 2048)
+    recipe = TrainingRecipe(simulated=fits + 20, chip_px=2048, variant="micro")
     with pytest.raises(OutputError, match="free some space"):
         training_files(out, recipe)
     folder = TrainingFiles(out).training
     folder.mkdir(parents=True)
-    for seed in range(recipe.simulated - 10, recipe.simulated):
+    for seed in range(recipe.simulated):
         (folder / f"{chip_name(seed)}{SUFFIX}").touch()
-    few = replace(recipe, simulated=10, held_out=0, validation=("chips",))
-    assert training_files(out, few).training == folder
+    none_held_out = replace(recipe, held_out=0, validation=("chips",))
+    assert training_files(out, none_held_out).training == folder
 
 
 def test_nothing_is_simulated_besides_chips_unless_asked_for() -> None:
