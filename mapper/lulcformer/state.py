@@ -72,7 +72,10 @@ def mark_of_chips(chips: Chips) -> str:
 
 def mark_of_weights(weights: Mapping[str, Tensor] | None) -> str:
     """A text that other weights have another of."""
-    return "none" if weights is None else f"of digest {_digest(*weights.values())}"
+    if weights is None:
+        return "none"
+    # By name: a file's tensors come in another order each time it is read.
+    return f"of digest {_digest(*(weights[name] for name in sorted(weights)))}"
 
 
 def _digest(*tensors: Tensor) -> str:

@@ -189,6 +189,18 @@ def test_a_state_of_another_training_is_refused(
         train(once, *chips, state_file=state, start=first.weights)
 
 
+def test_weights_to_start_from_are_known_again_in_any_order(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    """A file of weights gives its tensors in another order each time it is read."""
+    state, once = tmp_path / "state", replace(SHORT, steps=1)
+    start = LulcFormer(SHORT.variant).state_dict()
+    first = train(once, *chips, state_file=state, start=start)
+    other_way = {name: start[name] for name in reversed(start)}
+    again = train(once, *chips, pytest.fail, state_file=state, start=other_way)
+    assert all(torch.equal(again.weights[n], t) for n, t in first.weights.items())
+
+
 def test_a_state_that_cannot_be_read_or_written_is_said(
     chips: tuple[TensorChips, TensorChips], tmp_path: Path
 ) -> None:
