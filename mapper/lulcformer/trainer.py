@@ -25,6 +25,7 @@ from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
 from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
+from mapper.lulcformer.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +60,7 @@ class Trainer:
             self.model.load_state_dict(start)
         self.model.to(self.device)
         self.average = MovingAverage(self.model, settings.average_decay)
+        self.streams = Streams(self.model)
         self.forward = torch.compile(self.model) if settings.compile else self.model
         self.optimiser = torch.optim.AdamW(
             decay_groups(self.model, settings.weight_decay),
@@ -147,7 +149,7 @@ class Trainer:
             logits = self.forward(
                 batch.optical, batch.radar, batch.optical_valid, batch.radar_valid
             )
-        return focal_loss(
+        loss = focal_loss(
             logits,
             batch.label,
             gamma=self.settings.focal_gamma,
@@ -155,6 +157,7 @@ class Trainer:
             smoothing=self.settings.label_smoothing,
             total=total,
         )
+        return loss + self.streams.excess() / self.settings.parts
 
     def report(self) -> Stepped:
         """The mean loss since the last report; here a diverged training ends."""
