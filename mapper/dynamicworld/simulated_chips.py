@@ -60,9 +60,12 @@ _MOUNTAIN_SHARE = 0.22
 """Chips drawn along the great ranges: most of the snow and rock is there, on 3 % of the land."""
 _WET_SHARE = 0.25
 _SETTLED_SHARE = 0.25
+_DRY_SHARE = 0.15
 _TRIED = 5
-"""These shares of the chips are the wettest and the most peopled of so many: marsh, lakes and towns
-are rare and worth seeing."""
+"""These shares of the chips are the wettest, the most peopled and the most like dry rangeland of so
+many: marsh, lakes and towns are rare and worth seeing, and dry grass looks like a field."""
+_RANGELAND = 0.62
+"""Dryness that suits shrub best; see `simulated.cover`."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _FRAME_PX = 6
@@ -100,9 +103,11 @@ def simulated_chip(
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
     draw = random.random()
-    if draw < _WET_SHARE + _SETTLED_SHARE:
-        others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
-        spot = max(others, key=_wetness if draw < _WET_SHARE else _peopled)
+    for share, likeness in _SOUGHT:
+        if 0 <= draw < share:
+            others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
+            spot = max(others, key=likeness)
+        draw -= share
     looks = int(random.integers(1, 6)), int(random.integers(1, 9))
     return chip_at(spot, int(random.integers(2**31)), looks, places)
 
@@ -182,6 +187,14 @@ def _peopled(spot: Spot) -> float:
     """How many people a place is likely to have."""
     slow = _slow(spot)
     return float(slow[PEOPLE]) - 1.5 * max(0.0, float(slow[DRY]) - 0.6)
+
+
+def _aridity(spot: Spot) -> float:
+    """How like a savanna or a steppe the climate of a place is."""
+    return -abs(float(_slow(spot)[DRY]) - _RANGELAND)
+
+
+_SOUGHT = ((_WET_SHARE, _wetness), (_SETTLED_SHARE, _peopled), (_DRY_SHARE, _aridity))
 
 
 def _slow(spot: Spot) -> npt.NDArray[np.float32]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd  # type: ignore[import-untyped]
 
 from mapper.imagery.bands import OPTICAL_BANDS
+from mapper.simulated.cover import BARE, GRASS, SHRUB
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,6 +32,15 @@ TWINNED_SOURCE = "zia207_buffalo"
 SPOT_DEG = 0.25
 HELD_OUT_SHARE = 0.2
 """Share of the places whose spectra are kept apart, to test on."""
+UNTILLED_SOURCES = "deafrica_cropmask_"
+"""Sources that tell crops from all else, by the start of their name. Of their crops alone, all dry
+Africa would look like a field; so what is not tilled is told apart by its green."""
+DESERT_NDVI = 0.12
+"""Untilled ground with a smaller vegetation index is bare."""
+WOODED_NDVI = 0.45
+"""Untilled ground with a larger one may be woods, marsh or meadow, and is left out. Between the two
+it is dry rangeland, whose grass and shrub the source does not tell apart: half of the rows count
+as either."""
 EXTREME_Z = 3.5
 """Rows beyond this many robust deviations of their class are taken for wrong (1.5 % of them)."""
 
@@ -69,7 +79,7 @@ def read_rows(points: Path) -> tuple[Rows, Spots, pd.DataFrame]:
     Left out: rows whose quality is not "ok" or that have no class, sources for evaluation only,
     top-of-atmosphere sources (the archive simulated is surface reflectance), and extremes.
     """
-    table = pd.read_parquet(points)
+    table = _with_untilled(pd.read_parquet(points))
     usable = (table.qa == "ok") & (table.dw_class >= 0) & (table.level != "L1C")
     table = table[usable & ~table.source.str.startswith(KEPT_FOR_EVALUATION)].copy()
     table.loc[table.source == TWINNED_SOURCE, ["B6", "B7"]] = np.nan
@@ -88,6 +98,21 @@ def read_rows(points: Path) -> tuple[Rows, Spots, pd.DataFrame]:
         rows=("place", "size"), places=("place", "nunique"), radar=("VV", "count")
     )
     return rows, spots, counted.reset_index()
+
+
+def _with_untilled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, with classes for the rows of which a source says only that nothing is tilled."""
+    untilled = table.source.str.startswith(UNTILLED_SOURCES) & (table.class_original == "non-crop")
+    ndvi = (table.B8 - table.B4) / (table.B8 + table.B4)
+    dry_land = untilled & (table.B3 < table.B11)  # the modified water index is negative
+    bare = dry_land & (ndvi < DESERT_NDVI)
+    rangeland = dry_land & ~bare & (ndvi < WOODED_NDVI)
+    # By the digits of its own colour, for most of these rows have no coordinates.
+    odd = (table.B8 * 1e4).round() % 2 == 1
+    table.loc[bare, "dw_class"] = BARE
+    table.loc[rangeland, "dw_class"] = GRASS
+    table.loc[rangeland & odd, "dw_class"] = SHRUB
+    return table
 
 
 def _filled(optical: Floats) -> Floats:

@@ -20,6 +20,11 @@ _TAIL = """
 Radar of snow and ice comes from a table of 9,048 pixel-months in the United States of America
 (pixels.npz, MIT licence), for no labelled snow above was seen by radar.
 
+Rows of the DE Africa cropland masks that are labelled as no crops have no other class. They were
+given one by their vegetation index, or all of dry Africa would look like a field: below 0.12 bare,
+up to 0.45 grass or shrub by turns, which the source does not tell apart; wet and greener ones are
+left out.
+
 ## What was left out, and how spots were cleaned
 Left out: rows whose quality is not "ok" or that have no class, sources for evaluation only
 (terramesh), top-of-atmosphere (L1C) sources, rows with a band farther than 3.5 robust deviations

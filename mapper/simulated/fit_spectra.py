@@ -27,7 +27,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 MIN_SPOTS = 3
 MIN_ROWS = 20
-COMPONENTS = {0: 12, 1: 20, 2: 28, 3: 10, 4: 40, 5: 12, 6: 18, 7: 14, 8: 8}
+COMPONENTS = {0: 12, 1: 20, 2: 36, 3: 10, 4: 40, 5: 24, 6: 18, 7: 20, 8: 8}
 """Most components of a class in one quarter, by code: more where it is varied."""
 ENOUGH_PLACES = 6
 """A class seen at fewer places in a quarter is taken from the whole year."""

@@ -33,8 +33,10 @@ _KINDS_OF_CLASS = np.array([2, 4, 5, 3, 10, 3, 6, 3, 3])
 """Components of each class in one province and quarter: many crops, few kinds of forest."""
 _CLIMATE_DEG = 14.0
 """Difference of latitude at which a component becomes a rare choice for a province."""
+_ANYWHERE = 0.01
+"""How much a component of another climate counts beside one of the same latitude."""
 _UNKNOWN_LATITUDE_DEG = 12.0
-"""Components without coordinates are all of the African croplands."""
+"""Components without coordinates are African and Indian."""
 
 
 class Places(Enum):
@@ -92,7 +94,7 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
         own = np.flatnonzero((mixture.cover == code) & (mixture.quarter == quarter))
         near = np.exp(-np.square((np.abs(latitude) - mixture.latitude[own]) / _CLIMATE_DEG))
-        share = np.sqrt(mixture.weight[own]) * (near + 0.05)
+        share = np.sqrt(mixture.weight[own]) * (near + _ANYWHERE)
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
         for kind in range(KINDS):
