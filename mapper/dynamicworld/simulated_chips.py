@@ -20,6 +20,7 @@ from mapper.imagery.clouds import DEFAULT_DILATION_PX, clear_mask
 from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
+from mapper.simulated.cover import RANGELAND
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
 from mapper.simulated.painting import MARGIN_PX, VERSION, Surface, surface
@@ -64,8 +65,6 @@ _DRY_SHARE = 0.15
 _TRIED = 5
 """These shares of the chips are the wettest, the most peopled and the most like dry rangeland of so
 many: marsh, lakes and towns are rare and worth seeing, and dry grass looks like a field."""
-_RANGELAND = 0.62
-"""Dryness that suits shrub best; see `simulated.cover`."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _FRAME_PX = 6
@@ -104,9 +103,10 @@ def simulated_chip(
     spot = _spot(random, excluded, chip_px)
     draw = random.random()
     for share, likeness in _SOUGHT:
-        if 0 <= draw < share:
+        if draw < share:
             others = [spot, *(_spot(random, excluded, chip_px) for _ in range(_TRIED))]
             spot = max(others, key=likeness)
+            break
         draw -= share
     looks = int(random.integers(1, 6)), int(random.integers(1, 9))
     return chip_at(spot, int(random.integers(2**31)), looks, places)
@@ -191,7 +191,7 @@ def _peopled(spot: Spot) -> float:
 
 def _aridity(spot: Spot) -> float:
     """How like a savanna or a steppe the climate of a place is."""
-    return -abs(float(_slow(spot)[DRY]) - _RANGELAND)
+    return -abs(float(_slow(spot)[DRY]) - RANGELAND)
 
 
 _SOUGHT = ((_WET_SHARE, _wetness), (_SETTLED_SHARE, _peopled), (_DRY_SHARE, _aridity))

@@ -23,6 +23,8 @@ SNOWLINE_C = -7.5
 """Below it snow outlasts the summer: 2,850 m in the Alps."""
 DESERT = 0.72
 """Dryness from which fields need a river and rivers are dry beds."""
+RANGELAND = 0.62
+"""Dryness that suits shrub best."""
 _NATURAL = (TREES, GRASS, FLOODED, SHRUB, BARE, SNOW)
 _CHANCE = 0.62
 """What one standard deviation of noise adds to a score."""
@@ -72,7 +74,7 @@ def _suits(
         near = max(river_near, math.exp(min(0.0, lake) * 3.2))
         return -1.15 + 2.3 * near + 0.9 * (0.5 - dry) - 14.0 * slope
     if code == SHRUB:
-        return -0.95 + 1.75 * _bell(dry, 0.62, 0.16) + 0.85 * _bell(warmth, TREELINE_C, 1.3)
+        return -0.95 + 1.75 * _bell(dry, RANGELAND, 0.16) + 0.85 * _bell(warmth, TREELINE_C, 1.3)
     if code == BARE:
         score = -1.55 + 8.5 * max(0.0, dry - 0.62) + 2.2 * max(0.0, slope - 0.62)
         return score + 0.55 * min(4.0, max(0.0, TREELINE_C - 1.2 - warmth))

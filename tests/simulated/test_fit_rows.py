@@ -14,9 +14,7 @@ from mapper.simulated.fit_rows import OPTICAL_COLUMNS, RADAR_COLUMNS, read_rows
 SOURCE = "deafrica_cropmask_somewhere"
 
 
-def table(
-    path: Path, red: float, infrared: float, shortwave: float, kind: str, source: str
-) -> None:
+def table(red: float, infrared: float, shortwave: float, kind: str, source: str) -> pd.DataFrame:
     """Forty rows that differ by noise, of one colour, told to be crops or not."""
     random = np.random.default_rng(5)
     bands = dict.fromkeys(OPTICAL_COLUMNS, 0.1) | {"B4": red, "B8": infrared, "B11": shortwave}
@@ -33,7 +31,7 @@ def table(
         "place": source,
         "qa": "ok",
     }
-    pd.DataFrame(noisy | dict.fromkeys(RADAR_COLUMNS, np.nan) | facts).to_parquet(path)
+    return pd.DataFrame(noisy | dict.fromkeys(RADAR_COLUMNS, np.nan) | facts)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +55,9 @@ def test_untilled_ground_of_a_cropland_mask_is_told_apart_by_its_green(
     classes: set[int],
 ) -> None:
     points = tmp_path / "points.parquet"
-    table(tmp_path / "own.parquet", red, infrared, shortwave, kind, source)
-    table(tmp_path / "other.parquet", 0.02, 0.02, 0.01, "crop", "other")
-    water = pd.read_parquet(tmp_path / "other.parquet").assign(dw_class=float(WATER))
-    pd.concat([pd.read_parquet(tmp_path / "own.parquet"), water]).to_parquet(points)
+    own = table(red, infrared, shortwave, kind, source)
+    water = table(0.02, 0.02, 0.01, "crop", "other").assign(dw_class=float(WATER))
+    pd.concat([own, water]).to_parquet(points)
     rows, _, counted = read_rows(points)
     assert set(rows.cover[rows.source == source].tolist()) == classes
     assert set(rows.cover[rows.source == "other"].tolist()) == {WATER}
