@@ -28,7 +28,10 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 MIN_SPOTS = 3
 MIN_ROWS = 20
 COMPONENTS = {0: 12, 1: 20, 2: 36, 3: 10, 4: 40, 5: 24, 6: 18, 7: 20, 8: 8}
-"""Most components of a class in one quarter, by code: more where it is varied."""
+"""Most components of a class in one quarter and climate, by code: more where it is varied."""
+WARM_DEG = 36.0
+"""Nearer to the equator, and where no coordinates are known (Africa and India), pieces are clustered
+apart from the rest: the mean of a Belgian and a Sahelian meadow would look like neither."""
 ENOUGH_PLACES = 6
 """A class seen at fewer places in a quarter is taken from the whole year."""
 NEIGHBOURS = 25
@@ -47,7 +50,7 @@ def fit(points: Path, pixels: Path) -> Arrays:
     pieces = with_radar(cut_into_pieces(rows, spots), pixels)
     pure = _purity(pieces) >= PURITY_LIMIT
     parts = [
-        _components(pieces, _in_quarter(pieces, pure, code, quarter, apart), code, quarter, apart)
+        _components(pieces, pure, code, quarter, apart)
         for apart in (False, True)
         for code in range(CLASS_COUNT)
         for quarter in range(QUARTERS)
@@ -85,36 +88,55 @@ def _purity(pieces: Pieces) -> Floats:
 
 
 def _in_quarter(
-    pieces: Pieces, pure: npt.NDArray[np.bool_], code: int, quarter: int, held_out: bool
-) -> npt.NDArray[np.int64]:
-    """Indices of a class's pieces in a quarter; those without a date belong to every quarter."""
-    own = pure & (pieces.cover == code) & (pieces.held_out == held_out)
-    now = own & ((pieces.quarter == quarter) | (pieces.quarter < 0))
-    enough = len(set(pieces.place[now])) >= ENOUGH_PLACES
-    return np.flatnonzero(now if enough else own)
+    pieces: Pieces, own: npt.NDArray[np.bool_], quarter: int
+) -> list[npt.NDArray[np.int64]]:
+    """Indices of some pieces in a quarter, those of warm and of temperate places apart.
+
+    Pieces without a date belong to every quarter. Where one climate has too few for a component,
+    both are one.
+    """
+    temperate = pieces.latitude >= WARM_DEG  # False where unknown
+    found = []
+    for climate in (own & ~temperate, own & temperate):
+        now = climate & ((pieces.quarter == quarter) | (pieces.quarter < 0))
+        enough = len(set(pieces.place[now])) >= ENOUGH_PLACES
+        found.append(np.flatnonzero(now if enough else climate))
+    small = any(_is_small(pieces.spot[index], pieces.rows[index]) for index in found)
+    return [np.sort(np.concatenate(found))] if small else found
 
 
 def _components(
-    pieces: Pieces, index: npt.NDArray[np.int64], code: int, quarter: int, held_out: bool
+    pieces: Pieces, pure: npt.NDArray[np.bool_], code: int, quarter: int, held_out: bool
 ) -> Arrays:
-    """Clusters of some pieces of one class, as rows of the packaged arrays, from dark to bright.
+    """Clusters of one class in one quarter, as rows of the packaged arrays, from dark to bright.
 
     A stand draws its kind by rank, so it is dark in every quarter if it is in one.
     """
     everything = pieces.cover == code
     usual = pieces.within[everything].sum(axis=0) / pieces.rows[everything].sum()
-    wanted = int(np.clip(len(index) / 3, 1, COMPONENTS[code] // (3 if held_out else 1)))
-    features = pieces.mean[index, :OPTICAL_COUNT]
-    label = _large_enough(
-        features, cluster(features, wanted), pieces.spot[index], pieces.rows[index]
-    )
-    found = [_component(pieces, index[label == number], usual) for number in np.unique(label)]
+    most = COMPONENTS[code] // (3 if held_out else 1)
+    own = pure & everything & (pieces.held_out == held_out)
+    found = [
+        _component(pieces, members, usual)
+        for climate in _in_quarter(pieces, own, quarter)
+        for members in _clusters(pieces, climate, most)
+    ]
     found.sort(key=lambda part: float(part["mean"][:OPTICAL_COUNT].sum()))
     out: Arrays = {name: np.stack([part[name] for part in found]) for name in found[0]}
     out["cover"] = np.full(len(found), code, np.uint8)
     out["quarter"] = np.full(len(found), quarter, np.uint8)
     out["held_out"] = np.full(len(found), held_out)
     return out
+
+
+def _clusters(
+    pieces: Pieces, index: npt.NDArray[np.int64], most: int
+) -> list[npt.NDArray[np.int64]]:
+    """Some pieces of one class, by what they look like."""
+    features = pieces.mean[index, :OPTICAL_COUNT]
+    label = cluster(features, int(np.clip(len(index) / 3, 1, most)))
+    label = _large_enough(features, label, pieces.spot[index], pieces.rows[index])
+    return [index[label == number] for number in np.unique(label)]
 
 
 def _component(pieces: Pieces, own: npt.NDArray[np.int64], usual: Floats) -> dict[str, Floats]:
@@ -156,8 +178,11 @@ def _large_enough(
     """Joins clusters of too few spots and rows to the nearest other cluster."""
     label = label.copy()
     while len(np.unique(label)) > 1:
-        sizes = [(len(set(spot[label == n])), float(rows[label == n].sum()), n) for n in set(label)]
-        small = sorted(s for s in sizes if s[0] < MIN_SPOTS and s[1] < MIN_ROWS)
+        small = sorted(
+            (len(set(spot[label == n])), float(rows[label == n].sum()), n)
+            for n in set(label)
+            if _is_small(spot[label == n], rows[label == n])
+        )
         if not small:
             break
         lost = small[0][2]
@@ -166,6 +191,11 @@ def _large_enough(
         reach = [np.square(features[label == n].mean(axis=0) - centre).sum() for n in others]
         label[label == lost] = others[int(np.argmin(reach))]
     return label
+
+
+def _is_small(spot: npt.NDArray[np.int64], rows: Floats) -> bool:
+    """Whether pieces are too few for a component of their own."""
+    return len(set(spot)) < MIN_SPOTS and float(rows.sum()) < MIN_ROWS
 
 
 def main(points: Path, pixels: Path) -> None:

@@ -34,7 +34,7 @@ _KINDS_OF_CLASS = np.array([2, 4, 5, 3, 10, 3, 6, 3, 3])
 _CLIMATE_DEG = 10.0
 """Difference of latitude at which a component becomes a rare choice for a province: with 14, half
 of the shrub of Europe was drawn from the edge of the Sahara."""
-_ANYWHERE = 0.01
+_ANYWHERE = 0.001
 """How much a component of another climate counts beside one of the same latitude."""
 _UNKNOWN_LATITUDE_DEG = 12.0
 """Components without coordinates are African and Indian."""
@@ -89,7 +89,9 @@ def spectra(places: Places = Places.TRAINING) -> Spectra:
 def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.int16]:
     """(quarter, class, KINDS) components that grow in a province; by chance, climate and weight.
 
-    The chance comes from the province's hash alone, so every region agrees on it.
+    The kinds of a class are drawn from equal shares of its components in order of brightness, so
+    no province has dark meadows only. The chance comes from the province's hash alone, so every
+    region agrees on it.
     """
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
@@ -99,7 +101,8 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
         for kind in range(KINDS):
-            draw = _draw(province, code * 64 + kind % wanted)
+            kept = kind % wanted
+            draw = (kept + _draw(province, code * 64 + kept)) / wanted
             out[quarter, code, kind] = own[min(int(np.searchsorted(edges, draw)), len(own) - 1)]
     return out
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mapper.simulated.cover import CROPS, TREES
+from mapper.simulated.cover import CROPS, GRASS, SHRUB, TREES
 from mapper.simulated.spectra import (
     KINDS,
     QUARTERS,
@@ -61,6 +62,27 @@ def test_a_province_has_a_few_kinds_of_each_class() -> None:
     assert (mixture.quarter[kinds] == np.arange(QUARTERS)[:, None, None]).all()
     assert len(set(kinds[2, TREES].tolist())) <= 4
     assert (kinds == palette(mixture, 123_456, 47.0)).all()
+
+
+@pytest.mark.parametrize("province", [1, 123_456, 987_654_321])
+def test_a_province_has_dark_and_bright_kinds_of_its_own_climate(province: int) -> None:
+    """Of one draw of its meadows, Liechtenstein once had dark ones only, like shrub."""
+    mixture = spectra()
+    for quarter, code in product(range(QUARTERS), (GRASS, SHRUB)):
+        drawn = palette(mixture, province, 47.0)[quarter, code]
+        assert (mixture.latitude[drawn] > 25).all()
+        own = (mixture.cover == code) & (mixture.quarter == quarter) & (mixture.latitude > 36)
+        brightness = mixture.mean[:, :10].sum(axis=1)
+        low, high = np.percentile(brightness[own], [45, 55])
+        assert brightness[drawn].min() < low < high < brightness[drawn].max()
+
+
+def test_no_meadow_is_the_mean_of_warm_and_temperate_places() -> None:
+    """Both climates have hundreds of places of grass: few lie near the border between them."""
+    mixture = spectra()
+    latitude = mixture.latitude[mixture.cover == GRASS]
+    assert (latitude > 40).sum() > 80 and (latitude < 28).sum() > 80
+    assert ((latitude > 28) & (latitude < 40)).sum() < 20
 
 
 def test_seasons_turn_over_at_the_equator() -> None:
