@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mapper.imagery.bands import Normalisation
 from mapper.imagery.composite import Composite
 from mapper.inference.answers import Answers, most_likely
-from mapper.inference.precision import Precision, no_number
+from mapper.inference.precision import Precision, no_number, repeatable
 from mapper.inference.staging import Inbox, Lane, Outbox, current, fastest
 from mapper.inference.windows import STRIDE_PX, Seams, cell_of, taper
 from mapper.land.grid import Region
@@ -149,10 +149,7 @@ class OnDevice:
         return answers, finite
 
     def _answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """In float32 where that is asked for, and the same kernels every time."""
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ):
+        with repeatable():
             answers: tuple[Tensor, Tensor] = self._answers(*inputs)
             return answers
 

@@ -7,6 +7,8 @@ workers of one run must be told one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -81,6 +83,22 @@ def cpu_has_fast_bf16() -> bool:
         return False
     flags = next((line for line in facts.splitlines() if line.startswith("flags")), "").split()
     return any(flag in flags for flag in _FAST_BF16_FLAGS)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """The same kernels every time, and on CUDA no format coarser than was asked for: no TF32 in
+    place of float32, no sums in float16."""
+    products = torch.backends.cuda.matmul
+    before = products.allow_fp16_reduced_precision_reduction
+    products.allow_fp16_reduced_precision_reduction = False
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        products.allow_fp16_reduced_precision_reduction = before
 
 
 def no_number(window: Region, precision: Precision) -> CheckpointError:

@@ -197,4 +197,5 @@ def _new_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def _new_event() -> torch.cuda.Event:
-    return torch.cuda.Event()  # type: ignore[no-untyped-call]
+    # One that is waited for asleep: the cores that would spin are reading the next tile.
+    return torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]

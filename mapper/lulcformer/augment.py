@@ -146,19 +146,19 @@ def grainy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     chips = len(batch.label)
     drawn = torch.rand(2, chips, 1, 1, 1, generator=generator) < how.fewer_looks
     size = torch.rand(2, chips, 1, 1, 1, generator=generator)
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    if not drawn.any():
-        return batch
-    noise = Generator().manual_seed(seed)
+    seeds = torch.randint(2**62, (2,), generator=generator).tolist()
+    spread = size * drawn
 
-    def noisy(pixels: Tensor, spread: Tensor) -> Tensor:
-        drawn = torch.randn(pixels.shape, generator=noise)
-        return pixels + onto(pixels.device, spread) * onto(pixels.device, drawn)
+    def noisy(pixels: Tensor, spread: Tensor, seed: int) -> Tensor:
+        if not spread.any():
+            return pixels  # a number for each pixel and band is dear
+        noise = torch.randn(pixels.shape, generator=Generator().manual_seed(seed))
+        return pixels + onto(pixels.device, spread) * onto(pixels.device, noise)
 
     return replace(
         batch,
-        optical=noisy(batch.optical, MOST_GRAIN * size[0] * drawn[0]),
-        radar=noisy(batch.radar, MOST_SPECKLE * size[1] * drawn[1]),
+        optical=noisy(batch.optical, MOST_GRAIN * spread[0], seeds[0]),
+        radar=noisy(batch.radar, MOST_SPECKLE * spread[1], seeds[1]),
     )
 
 

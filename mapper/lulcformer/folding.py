@@ -52,7 +52,10 @@ def for_inference(
 
 
 def halve(folded: LulcFormer, dtype: torch.dtype) -> None:
-    """Let products run in half precision, and what adds up over layers or pixels in float32."""
+    """Let products run in half precision, and what adds up over layers or pixels in float32.
+
+    The decoder alone adds up in half precision: four stages, which are then classified.
+    """
     folded.head.to(dtype)
     for patches in (folded.embed_p, folded.embed_s, *folded.merge):
         patches.get_submodule("proj").to(dtype)

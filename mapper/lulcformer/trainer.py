@@ -25,7 +25,7 @@ from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.parallel import ALONE, Processes
 from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
 from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
-from mapper.lulcformer.streams import Streams
+from mapper.lulcformer.stream_size import Streams
 
 
 @dataclass(frozen=True, slots=True, eq=False)

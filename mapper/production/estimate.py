@@ -35,7 +35,9 @@ class Cost:
     """What a network costs on a machine, for the estimates."""
 
     seconds_per_window: float
-    """One thread, one window of 512 x 512."""
+    """One window of 512 x 512, on one thread of a CPU or on a whole GPU."""
+    on_gpu: bool
+    """Whether all threads of a worker share one device to answer windows."""
     decoded_bytes_per_s: float
     """One thread, reading and compositing."""
     start_s: float
@@ -86,6 +88,7 @@ def cost_of(parameters: int, precision: str, is_local: bool) -> Cost:
     always, per_million = SECONDS_PER_WINDOW[precision]
     return Cost(
         seconds_per_window=always + per_million * parameters / 1e6,
+        on_gpu=precision == "fp16",  # which no CPU computes in
         decoded_bytes_per_s=DECODED_BYTES_PER_S if is_local else DECODED_BYTES_PER_S_REMOTE,
         start_s=START_S,
     )
@@ -108,9 +111,12 @@ def memory_bytes(loads: Sequence[Load], team: Team) -> int:
 
 def seconds(loads: Sequence[Load], team: Team, cost: Cost) -> float:
     """From start to finished map: all tiles over all threads, or the slowest one if longer."""
-    per_tile = [
-        load.read_bytes / cost.decoded_bytes_per_s + load.windows * cost.seconds_per_window
-        for load in loads
-    ]
-    at_once = min(team.workers * team.tiles_per_worker, len(loads)) * team.threads
-    return cost.start_s + max(sum(per_tile) / at_once, max(per_tile) / team.threads)
+    reading = [load.read_bytes / cost.decoded_bytes_per_s / team.threads for load in loads]
+    answering = [load.windows * cost.seconds_per_window for load in loads]
+    tiles = answerers = min(team.workers * team.tiles_per_worker, len(loads))
+    if cost.on_gpu:
+        answerers = min(team.workers, len(loads))
+    else:
+        answering = [each / team.threads for each in answering]
+    slowest = max(map(sum, zip(reading, answering, strict=True)))
+    return cost.start_s + max(sum(reading) / tiles + sum(answering) / answerers, slowest)

@@ -30,8 +30,9 @@ MIN_ROWS = 20
 COMPONENTS = {0: 12, 1: 20, 2: 36, 3: 10, 4: 40, 5: 24, 6: 18, 7: 20, 8: 8}
 """Most components of a class in one quarter and climate, by code: more where it is varied."""
 WARM_DEG = 36.0
-"""Nearer to the equator, and where no coordinates are known (Africa and India), pieces are clustered
-apart from the rest: the mean of a Belgian and a Sahelian meadow would look like neither."""
+"""Nearer to the equator, and where no coordinates are known (Africa and India), pieces are
+clustered apart from the rest: the mean of a Belgian and a Sahelian meadow would look like neither.
+"""
 ENOUGH_PLACES = 6
 """A class seen at fewer places in a quarter is taken from the whole year."""
 NEIGHBOURS = 25

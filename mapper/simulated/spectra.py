@@ -27,8 +27,9 @@ Singles = npt.NDArray[np.float32]
 
 QUARTERS = 4
 RANK = 4
-KINDS = 10
-"""Most components that one class has in one province."""
+KINDS = 60
+"""Places in a province's palette of a class: a multiple of how many components it may have there,
+so that each is drawn equally often."""
 _KINDS_OF_CLASS = np.array([2, 4, 5, 3, 10, 3, 6, 3, 3])
 """Components of each class in one province and quarter: many crops, few kinds of forest."""
 _CLIMATE_DEG = 10.0
@@ -45,7 +46,6 @@ class Places(Enum):
 
     TRAINING = "training"
     HELD_OUT = "held out"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,12 @@ class Spectra:
     (the first RANK), and how the pixels of one place differ from each other (the rest)."""
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=2)
 def spectra(places: Places = Places.TRAINING) -> Spectra:
     """The packaged mixture, of the places asked for."""
     with resources.files(__package__).joinpath("spectra.npz").open("rb") as file:
         arrays = dict(np.load(file))
-    keep = np.ones(len(arrays["cover"]), np.bool_)
-    if places is not Places.ALL:
-        keep = arrays["held_out"] == (places is Places.HELD_OUT)
+    keep = arrays["held_out"] == (places is Places.HELD_OUT)
     latitude = arrays["latitude"][keep]
     return Spectra(
         arrays["cover"][keep],
@@ -90,8 +88,8 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
     """(quarter, class, KINDS) components that grow in a province; by chance, climate and weight.
 
     The kinds of a class are drawn from equal shares of its components in order of brightness, so
-    no province has dark meadows only. The chance comes from the province's hash alone, so every
-    region agrees on it.
+    that a province has dark and bright meadows. The chance comes from the province's hash alone,
+    so every region agrees on it.
     """
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
@@ -100,10 +98,9 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
         share = np.sqrt(mixture.weight[own]) * (near + _ANYWHERE)
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
-        for kind in range(KINDS):
-            kept = kind % wanted
-            draw = (kept + _draw(province, code * 64 + kept)) / wanted
-            out[quarter, code, kind] = own[min(int(np.searchsorted(edges, draw)), len(own) - 1)]
+        draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
+        drawn = own[np.searchsorted(edges, draws).clip(max=len(own) - 1)]
+        out[quarter, code] = drawn.repeat(KINDS // wanted)
     return out
 
 

@@ -13,6 +13,7 @@ random ones whose classifier is scaled up until the classes differ: worse than t
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import time
@@ -29,13 +30,14 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mapper.inference.precision import repeatable
 from mapper.inference.staging import Recorded
+from mapper.inference.windows import WINDOW_PX
 from mapper.lulcformer.checkpoint import load, model_of
 from mapper.lulcformer.decoder import Decoder
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import VARIANTS, LulcFormer
 
-WINDOW_PX = 512
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MEASURE_S = 2.0
 """A row is repeated for at least this long."""
@@ -151,8 +153,9 @@ def measure(
     start = time.perf_counter()
     forward = arranged(model, mode)
     if mode.engine == "recorded":
-        forward = replayed(forward, [optical, radar])
-    with torch.inference_mode(), cast_context(mode, device):
+        with repeatable():
+            forward = replayed(forward, [optical, radar])
+    with torch.inference_mode(), repeatable(), cast_context(mode, device):
         classes = forward(optical, radar)[0].argmax(0)
         for _ in range(2):  # CUDA graphs are recorded in the second run
             forward(optical, radar)
@@ -187,6 +190,8 @@ class Peak:
     def __init__(self, device: str) -> None:
         self.cuda = device == "cuda"
         if self.cuda:
+            gc.collect()  # of recordings that are gone, the allocator still holds the memory
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             self.before = torch.cuda.memory_allocated() / 1e6
         self.resident = ResidentPeak() if COUNTED and not self.cuda else None

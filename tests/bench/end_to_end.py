@@ -18,6 +18,7 @@ from bench_network import Peak, finish, matmul_rate, some_pixels, window_flop
 
 from mapper.imagery.composite import Composite
 from mapper.inference.on_device import BATCH
+from mapper.inference.precision import repeatable
 from mapper.inference.predict import Predictor
 from mapper.inference.staging import Recorded, fastest
 from mapper.inference.windows import needed_region
@@ -42,6 +43,8 @@ class Throughput:
     """Windows per second, from raw pixels in (pinned) memory to bytes in memory."""
     forward: float
     """Windows per second of the network alone."""
+    of_forward: float
+    """The one as a share of the other: what all that is not the network costs."""
     recorded: bool
     """Whether kernels were replayed as a CUDA graph."""
     matmul_tflops: float
@@ -68,7 +71,7 @@ def throughput(
     predictor.close()
     model, dtype = model_of(checkpoint).to(predictor.device), predictor.precision.dtype
     batch = BATCH if cuda else 1
-    with torch.inference_mode():
+    with torch.inference_mode(), repeatable():
         inputs = [*some_pixels(batch, model, predictor.device.type)]
         inputs += [torch.ones_like(inputs[0][:, :1], dtype=torch.bool) for _ in range(2)]
         network = for_inference(model, dtype)
@@ -85,6 +88,7 @@ def throughput(
         windows=windows,
         end_to_end=windows / whole_s,
         forward=1 / forward_s,
+        of_forward=windows / whole_s * forward_s,
         recorded=isinstance(step, Recorded),
         matmul_tflops=rate / 1e12,
         share=flop / forward_s / rate,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from itertools import product
 
 import numpy as np
 import pytest
 
 from mapper.dynamicworld.simulated_chips import (
     TEST_BOXES,
+    Box,
+    _spot,
     chip_at,
     simulated_chip,
     spot_at,
@@ -41,9 +45,13 @@ def test_chips_are_whole_and_varied() -> None:
 
 
 def test_no_chip_comes_from_the_ground_that_is_tested_on() -> None:
-    chips = [simulated_chip(seed, chip_px=8) for seed in range(60)]
-    for west, south, east, north in TEST_BOXES:
-        assert not any(west <= c.lon <= east and south <= c.lat <= north for c in chips)
+    def inside(excluded: Sequence[Box]) -> int:
+        random = np.random.default_rng(0)
+        spots = [_spot(random, excluded, SIDE) for _ in range(1000)]
+        boxes = product(spots, TEST_BOXES)
+        return sum(w <= at.lon <= e and s <= at.lat <= n for at, (w, s, e, n) in boxes)
+
+    assert inside(()) > 5 and inside(TEST_BOXES) == 0
     only_north = [simulated_chip(s, chip_px=8, excluded=[(-180, -90, 180, 0)]) for s in range(20)]
     assert min(chip.lat for chip in only_north) >= 0
 

@@ -252,7 +252,10 @@ def test_on_cuda_the_network_is_recorded_and_replays_what_it_is_given(
 ) -> None:
     predictor = Predictor(checkpoint, "cuda", "fp16")
     engine = predictor._engine
-    assert isinstance(engine, OnDevice) and isinstance(engine._step, Recorded)
+    assert isinstance(engine, OnDevice)
+    if not isinstance(engine._step, Recorded):
+        Recorded(engine._answer, [*engine._inbox.there, engine._edges])  # raises what went wrong
+    assert isinstance(engine._step, Recorded)
     windows = windows_touching(TILE, everywhere(TILE))[:5]
     with torch.inference_mode(), engine._cutting(ground, [windows]):
         replayed, finite = engine._weighted(engine._edges)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from math import log
 
 import pytest
@@ -10,8 +12,17 @@ import torch
 from mapper.lulcformer.chips import TensorChips
 from mapper.lulcformer.model import MICRO, LulcFormer
 from mapper.lulcformer.settings import TrainingSettings
-from mapper.lulcformer.streams import CALM_RMS, Streams
+from mapper.lulcformer.stream_size import CALM_RMS, Streams
 from mapper.lulcformer.trainer import Trainer
+
+
+@pytest.fixture
+def outgrown() -> dict[str, torch.Tensor]:
+    """Weights of a network whose last streams are too large for float16."""
+    torch.manual_seed(0)
+    weights = LulcFormer(MICRO).state_dict()
+    weights["stages.3.0.p_ffn.fc2.weight"] *= 1e5
+    return weights
 
 
 def noise(chips: int) -> TensorChips:
@@ -41,13 +52,12 @@ def test_a_network_of_another_kind_costs_nothing() -> None:
     assert Streams(torch.nn.Conv2d(1, 1, 1)).excess() == 0
 
 
-def test_training_brings_streams_back_that_outgrew_float16() -> None:
-    torch.manual_seed(0)
-    weights = LulcFormer(MICRO).state_dict()
-    weights["stages.3.0.p_ffn.fc2.weight"] *= 1e5
+def test_training_brings_streams_back_that_outgrew_float16(
+    outgrown: dict[str, torch.Tensor],
+) -> None:
     settings = TrainingSettings(MICRO, steps=30, batch=2, learning_rate=3e-3, warmup_steps=1)
     chips = noise(2)
-    trainer = Trainer(settings, weights)
+    trainer = Trainer(settings, outgrown)
 
     def cost() -> float:
         with torch.no_grad():
@@ -58,3 +68,22 @@ def test_training_brings_streams_back_that_outgrew_float16() -> None:
     for _ in range(settings.steps):
         trainer.learn(chips)
     assert before > 0.1 and cost() < before / 2
+
+
+def test_a_compiled_network_pays_and_learns_alike(
+    outgrown: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as for a compiler, but run by torch's own kernels: seconds instead of minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    settings = TrainingSettings(MICRO, steps=3, batch=2, learning_rate=3e-3, warmup_steps=1)
+    plain, compiled = (
+        Trainer(replace(settings, compile=is_compiled), outgrown) for is_compiled in (False, True)
+    )
+    for trainer in (plain, compiled):
+        for _ in range(settings.steps):
+            trainer.learn(noise(2))
+    torch.compiler.reset()
+    assert float(plain.losses[0]) > 0.5
+    assert torch.stack(compiled.losses).tolist() == pytest.approx(
+        torch.stack(plain.losses).tolist(), rel=1e-3
+    )
