@@ -34,6 +34,9 @@ SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # a worker holds no tile it cannot start
     "distributed.scheduler.allowed-failures": 2,  # a tile that kills three workers is given up
     "distributed.scheduler.worker-ttl": "300s",
+    # A worker that is missing so long after one died is given up, and no other takes its place. By
+    # default that is 15 s: too few to start a network on a busy machine.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.comm.timeouts.connect": "60s",
     "distributed.comm.timeouts.tcp": "60s",
     "distributed.worker.profile.enabled": False,  # see `still_profiler`
