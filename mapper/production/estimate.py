@@ -111,12 +111,11 @@ def memory_bytes(loads: Sequence[Load], team: Team) -> int:
 
 def seconds(loads: Sequence[Load], team: Team, cost: Cost) -> float:
     """From start to finished map: all tiles over all threads, or the slowest one if longer."""
+    tiles = min(team.workers * team.tiles_per_worker, len(loads))
+    answered_at_once = min(team.workers, len(loads)) if cost.on_gpu else tiles
+    threads = 1 if cost.on_gpu else team.threads
     reading = [load.read_bytes / cost.decoded_bytes_per_s / team.threads for load in loads]
-    answering = [load.windows * cost.seconds_per_window for load in loads]
-    tiles = answerers = min(team.workers * team.tiles_per_worker, len(loads))
-    if cost.on_gpu:
-        answerers = min(team.workers, len(loads))
-    else:
-        answering = [each / team.threads for each in answering]
+    answering = [load.windows * cost.seconds_per_window / threads for load in loads]
+    together = sum(reading) / tiles + sum(answering) / answered_at_once
     slowest = max(map(sum, zip(reading, answering, strict=True)))
-    return cost.start_s + max(sum(reading) / tiles + sum(answering) / answerers, slowest)
+    return cost.start_s + max(together, slowest)

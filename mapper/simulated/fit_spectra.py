@@ -102,7 +102,7 @@ def _in_quarter(
         now = climate & ((pieces.quarter == quarter) | (pieces.quarter < 0))
         enough = len(set(pieces.place[now])) >= ENOUGH_PLACES
         found.append(np.flatnonzero(now if enough else climate))
-    small = any(_is_small(pieces.spot[index], pieces.rows[index]) for index in found)
+    small = any(_is_small(*_size(pieces.spot[index], pieces.rows[index])) for index in found)
     return [np.sort(np.concatenate(found))] if small else found
 
 
@@ -179,11 +179,8 @@ def _large_enough(
     """Joins clusters of too few spots and rows to the nearest other cluster."""
     label = label.copy()
     while len(np.unique(label)) > 1:
-        small = sorted(
-            (len(set(spot[label == n])), float(rows[label == n].sum()), n)
-            for n in set(label)
-            if _is_small(spot[label == n], rows[label == n])
-        )
+        sizes = [(*_size(spot[label == n], rows[label == n]), n) for n in set(label)]
+        small = sorted(s for s in sizes if _is_small(s[0], s[1]))
         if not small:
             break
         lost = small[0][2]
@@ -194,9 +191,14 @@ def _large_enough(
     return label
 
 
-def _is_small(spot: npt.NDArray[np.int64], rows: Floats) -> bool:
-    """Whether pieces are too few for a component of their own."""
-    return len(set(spot)) < MIN_SPOTS and float(rows.sum()) < MIN_ROWS
+def _size(spot: npt.NDArray[np.int64], rows: Floats) -> tuple[int, float]:
+    """How many spots and rows some pieces are."""
+    return len(set(spot)), float(rows.sum())
+
+
+def _is_small(spots: int, rows: float) -> bool:
+    """Whether that is too little for a component of its own."""
+    return spots < MIN_SPOTS and rows < MIN_ROWS
 
 
 def main(points: Path, pixels: Path) -> None:

@@ -126,7 +126,6 @@ def arranged(model: LulcFormer, mode: Mode) -> Callable[..., Tensor]:
     return out
 
 
-@torch.inference_mode()
 def replayed(forward: Callable[..., Tensor], examples: list[Tensor]) -> Callable[..., Tensor]:
     """The same answers from a recording."""
     recording = Recorded(lambda *pixels: [forward(*pixels)], examples)
@@ -152,10 +151,9 @@ def measure(
     optical, radar = (x[: mode.batch] for x in pixels)
     start = time.perf_counter()
     forward = arranged(model, mode)
-    if mode.engine == "recorded":
-        with repeatable():
-            forward = replayed(forward, [optical, radar])
     with torch.inference_mode(), repeatable(), cast_context(mode, device):
+        if mode.engine == "recorded":
+            forward = replayed(forward, [optical, radar])
         classes = forward(optical, radar)[0].argmax(0)
         for _ in range(2):  # CUDA graphs are recorded in the second run
             forward(optical, radar)

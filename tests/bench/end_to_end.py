@@ -78,6 +78,7 @@ def throughput(
         step = fastest(lambda *planes: [network(*planes)], inputs)
         step(*inputs)
         forward_s = best(lambda: step(*inputs), predictor.device.type) / batch
+    end_to_end, forward = windows / whole_s, 1 / forward_s
     rate = matmul_rate(predictor.device.type, dtype)
     flop = window_flop(model, "folded")
     return Throughput(
@@ -86,13 +87,13 @@ def throughput(
         precision=predictor.precision.value,
         side_px=region.width,
         windows=windows,
-        end_to_end=windows / whole_s,
-        forward=1 / forward_s,
-        of_forward=windows / whole_s * forward_s,
+        end_to_end=end_to_end,
+        forward=forward,
+        of_forward=end_to_end / forward,
         recorded=isinstance(step, Recorded),
         matmul_tflops=rate / 1e12,
-        share=flop / forward_s / rate,
-        end_to_end_share=flop * windows / whole_s / rate,
+        share=flop * forward / rate,
+        end_to_end_share=flop * end_to_end / rate,
         peak_mb=peak_mb,
     )
 
