@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mapper.dynamicworld.chips import SUFFIX, chip_paths, outline_of
+from mapper.dynamicworld.chips import SUFFIX, chip_paths, facts_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import SOURCE
 from mapper.errors import CheckpointError, RequestError
@@ -103,7 +103,7 @@ def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None
         )
     # They are made in the order of their names, so an older version's are the first ones.
     for path in found[:1]:
-        chip = outline_of(path)
+        chip = facts_of(path)
         if chip.shape[0] != chip_px:
             raise RequestError(
                 f"{folder} holds chips of {chip.shape[0]} px, wanted {chip_px} px; {advice}"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mapper.dynamicworld.chips import framed, load_chip
 from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS, Normalisation, normalise
-from mapper.lulcformer.chips import Batch, Coding, TensorChips, joined
+from mapper.lulcformer.chips import Batch, Coding, TensorChips, concatenated
 
 CODING = Coding.spanning(-6.0, 10.0, torch.uint16)
 """Standardised pixels are clipped to a few deviations; in two bytes they have 0.0002 of one."""
@@ -55,7 +55,7 @@ class FileChips:
             RequestError: a file is gone or damaged.
         """
         # Joined even if there is but one: who takes a chip may change it, and it may come again.
-        return joined([self._one(index) for index in indices.tolist()])
+        return concatenated([self._one(index) for index in indices.tolist()])
 
     def expect(self, indices: Tensor) -> None:
         """Read these chips ahead, and let go of all that were expected before."""

@@ -73,7 +73,7 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class ChipFacts:
     """What is known of a chip without its pixels; fields are named as those of `Chip`."""
 
     path: Path
@@ -158,7 +158,7 @@ def chip_paths(folder: Path) -> list[Path]:
     return found
 
 
-def outline_of(path: Path) -> Outline:
+def facts_of(path: Path) -> ChipFacts:
     """What is known of a chip without its pixels; forty times faster than all of it.
 
     Raises:
@@ -169,7 +169,7 @@ def outline_of(path: Path) -> Outline:
         _require_codes(label)
         height, width = label.shape
         counts = count_classes(torch.from_numpy(label), CLASS_COUNT)
-        return Outline(
+        return ChipFacts(
             path=path,
             shape=(height, width),
             class_counts=tuple(counts.tolist()),

@@ -13,7 +13,7 @@ import torch
 from distributed.system import MEMORY_LIMIT
 
 from mapper.dynamicworld.chip_sets import bytes_of_chip, chip_set, processes_here, read_ahead
-from mapper.dynamicworld.chips import Outline, chip_paths, load_chip, outline_of
+from mapper.dynamicworld.chips import ChipFacts, chip_paths, facts_of, load_chip
 from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
 from mapper.imagery.bands import Normalisation
@@ -76,8 +76,8 @@ def lesson_of(
         RequestError: a folder has no chips, a file is no chip, both sides have a chip of one
             place, or nothing is labelled on one of them.
     """
-    learned, tried = _outlines(training), _outlines(validation)
-    for chip in _outlines(mixed):
+    learned, tried = _facts(training), _facts(validation)
+    for chip in _facts(mixed):
         (tried if kept_apart(chip.lon, chip.lat, validation_share) else learned).append(chip)
     _require_apart(learned, tried)
     side = _side((*learned, *tried))
@@ -99,7 +99,7 @@ def lesson_of(
     )
 
 
-def _require_apart(learned: Sequence[Outline], tried: Sequence[Outline]) -> None:
+def _require_apart(learned: Sequence[ChipFacts], tried: Sequence[ChipFacts]) -> None:
     """Raise unless there is something of each, on ground of its own."""
     shared = {chip.place for chip in learned} & {chip.place for chip in tried}
     if shared:
@@ -119,7 +119,7 @@ def _require_apart(learned: Sequence[Outline], tried: Sequence[Outline]) -> None
             )
 
 
-def _side(chips: Sequence[Outline]) -> int:
+def _side(chips: Sequence[ChipFacts]) -> int:
     """The side of a square for all of some chips, a multiple of `COARSEST_CELL_PX`."""
     return -(-max(max(chip.shape) for chip in chips) // COARSEST_CELL_PX) * COARSEST_CELL_PX
 
@@ -157,13 +157,13 @@ def chips_for(checkpoint: Checkpoint, folder: Path, memory_bytes: float | None =
     Raises:
         RequestError: the folder has no chips, or a file is no chip.
     """
-    chips = _outlines(folder)
+    chips = _facts(folder)
     side = max(checkpoint.window, _side(chips))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     return chip_set([chip.path for chip in chips], side, normalisation_in(checkpoint), room)
 
 
-def _outlines(folders: Path | Iterable[Path]) -> list[Outline]:
+def _facts(folders: Path | Iterable[Path]) -> list[ChipFacts]:
     """The chips of some folders, without their pixels."""
     each = [folders] if isinstance(folders, Path) else folders
-    return list(read_ahead(outline_of, [path for folder in each for path in chip_paths(folder)]))
+    return list(read_ahead(facts_of, [path for folder in each for path in chip_paths(folder)]))

@@ -37,7 +37,7 @@ OFFSET_DN = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class LabelCodes:
     """How the codes of a label raster are read, and what it cannot tell apart."""
 
     to_ours: Mapping[int, int]
@@ -48,17 +48,17 @@ class Coding:
     """Names of our codes under this coding."""
 
 
-DYNAMIC_WORLD = Coding({code: code for code in range(CLASS_COUNT)}, {}, CLASS_NAMES)
+DYNAMIC_WORLD = LabelCodes({code: code for code in range(CLASS_COUNT)}, {}, CLASS_NAMES)
 """Our own codes, 0..8."""
 _RANGELAND = ("grass_or_shrub" if name == "grass" else name for name in CLASS_NAMES)
-TERRAMESH = Coding(
+TERRAMESH = LabelCodes(
     {1: 0, 2: 1, 3: 3, 4: 4, 5: 6, 6: 7, 7: 8, 9: 2},
     {CLASS_NAMES.index("shrub_and_scrub"): CLASS_NAMES.index("grass")},
     tuple(_RANGELAND),
 )
 """The nine codes of Impact Observatory's annual maps as TerraMesh numbers them; 9 is rangeland,
 grass or shrub."""
-CODINGS: Mapping[str, Coding] = {"TerraMesh": TERRAMESH, "Dynamic World": DYNAMIC_WORLD}
+LABEL_CODES: Mapping[str, LabelCodes] = {"TerraMesh": TERRAMESH, "Dynamic World": DYNAMIC_WORLD}
 """By what a manifest's `labels` says before the word codes."""
 
 
@@ -67,7 +67,7 @@ def is_pairs(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def labelled_pairs(folder: Path) -> tuple[Coding, list[Mapping[str, Any]]]:
+def labelled_pairs(folder: Path) -> tuple[LabelCodes, list[Mapping[str, Any]]]:
     """The entries of a manifest that have a label raster in codes known here, and that coding.
 
     Raises:
@@ -76,16 +76,17 @@ def labelled_pairs(folder: Path) -> tuple[Coding, list[Mapping[str, Any]]]:
     found: dict[str, list[Mapping[str, Any]]] = {}
     for entry in _entries(folder / MANIFEST):
         name = _coding_name(str(entry.get("labels", "")))
-        if name in CODINGS and list((folder / str(entry["id"])).glob(LABEL_FILES)):
+        if name in LABEL_CODES and list((folder / str(entry["id"])).glob(LABEL_FILES)):
             found.setdefault(name, []).append(entry)
     if len(found) != 1:
         raise RequestError(
             f"{folder / MANIFEST} has labelled places in {len(found)} known codings "
-            f"({', '.join(found) or 'none'}); wanted one of {', '.join(CODINGS)}: give `labels` "
-            f'such as "a survey (Dynamic World codes)" and a {LABEL_FILES} beside the image'
+            f"({', '.join(found) or 'none'}); wanted one of {', '.join(LABEL_CODES)}: give "
+            '`labels` such as "a survey (Dynamic World codes)" '
+            f"and a {LABEL_FILES} beside the image"
         )
     name, entries = found.popitem()
-    return CODINGS[name], entries
+    return LABEL_CODES[name], entries
 
 
 def load_pairs(folder: Path) -> Iterator[Chip]:
@@ -133,7 +134,7 @@ def _coding_name(labels: str) -> str:
     return match[1] if match else ""
 
 
-def _chip(folder: Path, entry: Mapping[str, Any], coding: Coding) -> Chip:
+def _chip(folder: Path, entry: Mapping[str, Any], coding: LabelCodes) -> Chip:
     label_path = sorted(folder.glob(LABEL_FILES))[0]
     codes = next(iter(_read(label_path)[0].values()))
     lon, lat = entry.get("lonlat", (0.0, 0.0))

@@ -18,7 +18,7 @@ import shapely
 from rasterio.windows import from_bounds
 from shapely.geometry.base import BaseGeometry
 
-from mapper.dynamicworld.chips import SUFFIX, Chip, chip_paths, load_chip, outline_of
+from mapper.dynamicworld.chips import SUFFIX, Chip, chip_paths, facts_of, load_chip
 from mapper.dynamicworld.pairs import is_pairs, labelled_pairs, load_pairs
 from mapper.errors import RequestError
 from mapper.imagery.archives import archive
@@ -112,7 +112,7 @@ def cases_in(
 def _chip_cases(folder: Path) -> Cases:
     """The chips of a folder, read when they are asked for."""
     paths = chip_paths(folder)
-    known = [outline_of(path) for path in paths]
+    known = [facts_of(path) for path in paths]
     sides = sorted({side for chip in known for side in chip.shape})
     size = f"{sides[0]} px" if len(sides) == 1 else f"{sides[0]} to {sides[-1]} px"
     title = f"{len(paths)} chips of {size}: {'; '.join(sorted({chip.source for chip in known}))}"

@@ -175,7 +175,7 @@ def near(chips: Chips, device: torch.device) -> Chips:
     return chips.to(device)
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
+def concatenated(batches: Sequence[Batch]) -> Batch:
     """Batches one after the other, as one."""
     return Batch(
         torch.cat([batch.optical for batch in batches]),

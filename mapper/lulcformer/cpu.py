@@ -4,7 +4,7 @@ The same function up to rounding. What is gained, and from what:
 - a depth-wise convolution and its GELU in one pass: torch's GELU alone takes as long as three;
 - weights of Linear layers laid out once as oneDNN wants them, instead of at every call;
 - the decoder row by row: upsampled maps of the window, 50 MB each in base, are never written;
-- sums and norms of the residual stream in one pass (stream.py).
+- sums and norms of the residual stream in one pass (cpu_stream.py).
 The first two call what torch.compile itself emits for a CPU. These operators are no public
 interface of torch, so they are tried once; without them the ordinary layers stay.
 """
@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mapper.lulcformer.blocks import Attention, DualModalEnhancement, FeedForward
+from mapper.lulcformer.cpu_stream import StreamedEnhancement
 from mapper.lulcformer.decoder import FoldedDecoder
-from mapper.lulcformer.stream import StreamedEnhancement
 
 ROWS_AT_ONCE = 8
 """Rows of the finest grid lifted together: few stay in a core's cache, many please the product."""

@@ -38,13 +38,6 @@ class Decoder(nn.Module):
         """The folded order; `stages` are finest first."""
         return self.classify(sum_on_finest(stages, *self.folded()))
 
-    def published(self, stages: Sequence[Tensor]) -> Tensor:
-        """The published order: what the folded one is compared with."""
-        lifted = [
-            on_grid(lift(stage), stages[0]) for lift, stage in zip(self.lin, stages, strict=True)
-        ]
-        return self.classify(self.fuse(torch.cat(lifted[::-1], dim=-1).permute(0, 3, 1, 2)))
-
     def classify(self, fused: Tensor) -> Tensor:
         out: Tensor = self.pred(self.dropout(F.relu(self.bn(fused))))
         return out
@@ -55,6 +48,20 @@ class Decoder(nn.Module):
         pairs = list(zip(slices, self.lin, strict=True))
         offset = torch.stack([k @ lift.get_parameter("bias") for k, lift in pairs]).sum(0)
         return [k @ lift.get_parameter("weight") for k, lift in pairs], offset
+
+
+class PublishedOrder(nn.Module):
+    """A `Decoder` that computes in the published order: what the folded one is compared with."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, stages: Sequence[Tensor]) -> Tensor:
+        pairs = zip(self.decoder.lin, stages, strict=True)
+        lifted = [on_grid(lift(stage), stages[0]) for lift, stage in pairs]
+        fused: Tensor = self.decoder.fuse(torch.cat(lifted[::-1], dim=-1).permute(0, 3, 1, 2))
+        return self.decoder.classify(fused)
 
 
 class FoldedDecoder(nn.Module):

@@ -17,7 +17,7 @@ from mapper.errors import RequestError
 from mapper.lulcformer.augment import augment
 from mapper.lulcformer.averages import MovingAverage, PartStatistics
 from mapper.lulcformer.chance import draw, seed_of
-from mapper.lulcformer.chips import Batch, Chips, Some, joined
+from mapper.lulcformer.chips import Batch, Chips, Some, concatenated
 from mapper.lulcformer.descent import ADAM_BETAS, decay_groups, learning_rate
 from mapper.lulcformer.events import Stepped, Validated
 from mapper.lulcformer.losses import focal_loss, pixel_weights
@@ -141,7 +141,7 @@ class Trainer:
             generator.manual_seed(seed_of(settings.seed, "chips", self.step, place))
             chip = chips.take(index[None]).to(self.device)
             changed.append(augment(chip, settings.augmentation, generator))
-        return joined(changed)
+        return concatenated(changed)
 
     def loss_of(self, batch: Batch, total: Tensor) -> Tensor:
         """What a part adds to the loss of its batch, forward in the precision asked for."""

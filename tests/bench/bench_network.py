@@ -34,7 +34,7 @@ from mapper.inference.precision import repeatable
 from mapper.inference.staging import Recorded
 from mapper.inference.windows import WINDOW_PX
 from mapper.lulcformer.checkpoint import load, model_of
-from mapper.lulcformer.decoder import Decoder
+from mapper.lulcformer.decoder import Decoder, PublishedOrder
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import VARIANTS, LulcFormer
 
@@ -79,17 +79,6 @@ class Row:
     """Share of pixels in the first row's class."""
     prepare_s: float
     """Folding, compiling and the first batch."""
-
-
-class PublishedOrder(nn.Module):
-    """A decoder that computes in the published order."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, stages: list[Tensor]) -> Tensor:
-        return self.decoder.published(stages)
 
 
 def default_modes(device: str, batches: list[int]) -> list[Mode]:

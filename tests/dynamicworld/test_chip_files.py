@@ -11,9 +11,9 @@ import pytest
 from mapper.dynamicworld.chips import (
     Chip,
     chip_paths,
+    facts_of,
     framed,
     load_chip,
-    outline_of,
     save_chip,
 )
 from mapper.errors import OutputError, RequestError
@@ -79,18 +79,18 @@ def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
         replace(chip, label=chip.label[:-1])
 
 
-def test_an_outline_is_what_the_chip_says(tmp_path: Path) -> None:
+def test_facts_are_what_the_chip_says(tmp_path: Path) -> None:
     chip = replace(_chip(), label=np.full((64, 64), 255, np.uint8))
     chip.label[:2], chip.label[2] = 8, 3
     path = save_chip(chip, tmp_path, "one")
-    found = outline_of(path)
+    found = facts_of(path)
     assert found.path == path and found.shape == (64, 64)
     assert found.class_counts == (0, 0, 0, 64, 0, 0, 0, 0, 128)
     for name in ("place", "lon", "lat", "simulated", "source"):
         assert getattr(found, name) == getattr(chip, name)
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip or is damaged"):
-        outline_of(path)
+        facts_of(path)
 
 
 def test_a_chip_of_the_right_size_is_left_alone() -> None:

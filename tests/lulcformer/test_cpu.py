@@ -15,10 +15,10 @@ from mapper.lulcformer.cpu import (
     fused_gelu,
     has_fused_layers,
 )
+from mapper.lulcformer.cpu_stream import StreamedEnhancement, StreamNorm
 from mapper.lulcformer.decoder import Decoder, FoldedDecoder
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import MICRO, LulcFormer
-from mapper.lulcformer.stream import StreamedEnhancement, StreamNorm
 
 fused = pytest.mark.skipif(
     not has_fused_layers(torch.float32), reason="this torch has no fused layers for a CPU"

@@ -4,22 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from mapper.lulcformer.decoder import PublishedOrder
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import BASE, MICRO, LulcFormer
-
-
-class PublishedOrder(nn.Module):
-    """A decoder run in the published order."""
-
-    def __init__(self, decoder: nn.Module) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, stages: list[Tensor]) -> Tensor:
-        return self.decoder.published(stages)
 
 
 @pytest.fixture
