@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+import dask
 import pytest
 import torch
 from distributed import Client, LocalCluster, get_worker
@@ -39,6 +42,31 @@ def test_a_worker_loads_the_network_once_and_again_after_a_crash(micro_checkpoin
         assert answers[0][1] == "fp32"
         client.restart()
         assert client.submit(seen, wanted.plugin_name, pure=False).result()[1] == "fp32"
+
+
+SLOW_START_S = 17
+"""Longer than the 15 s after which Dask by itself stops watching a worker that died: it may come
+back, but is not replaced when it dies again."""
+
+
+def test_a_worker_that_was_slow_to_come_back_is_replaced_again(tmp_path: Path) -> None:
+    marker, preload = tmp_path / "slow", tmp_path / "slow_once.py"
+    preload.write_text(
+        f"import pathlib, time\nmarker = pathlib.Path({str(marker)!r})\n"
+        f"if marker.exists():\n    marker.unlink()\n    time.sleep({SLOW_START_S})\n"
+    )
+    with (
+        dask.config.set({"distributed.worker.preload": [str(preload)]}),
+        connect(Resources(), workers=1, tiles_per_worker=1) as client,
+    ):
+        processes = {client.submit(os.getpid, pure=False).result()}
+        marker.touch()
+        for _ in range(2):
+            with suppress(OSError):  # nobody is left to answer
+                client.run(os._exit, 1, nanny=False)
+            processes.add(client.submit(os.getpid, pure=False).result(timeout=60))
+    assert len(processes) == 3
+    assert not marker.exists()
 
 
 def test_no_worker_is_sampled_by_a_profiler_that_may_lock_it_up(micro_checkpoint: Path) -> None:
