@@ -94,14 +94,19 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
         own = np.flatnonzero((mixture.cover == code) & (mixture.quarter == quarter))
-        near = np.exp(-np.square((np.abs(latitude) - mixture.latitude[own]) / _CLIMATE_DEG))
-        share = np.sqrt(mixture.weight[own]) * (near + _ANYWHERE)
+        share = nearness(mixture, own, latitude)
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
         draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
         drawn = own[np.searchsorted(edges, draws).clip(max=len(own) - 1)]
         out[quarter, code] = drawn.repeat(KINDS // wanted)
     return out
+
+
+def nearness(mixture: Spectra, components: npt.NDArray[np.int64], latitude: float) -> Singles:
+    """(component,) how often some components are drawn at a latitude, relative to each other."""
+    near = np.exp(-np.square((np.abs(latitude) - mixture.latitude[components]) / _CLIMATE_DEG))
+    return np.asarray(np.sqrt(mixture.weight[components]) * (near + _ANYWHERE))
 
 
 def _draw(province: int, number: int) -> float:
