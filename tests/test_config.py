@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,16 @@ def test_settings_that_change_a_pixel_are_in_the_key_and_no_others() -> None:
     for change in ({"optical_looks": 2}, {"precision": "fp32"}, {"allow_radar_only": True}):
         changed = Recipe(period=period, archive="a", **change)  # type: ignore[arg-type]
         assert changed.pixel_facts() != one.pixel_facts()
+
+
+def test_the_page_on_running_names_every_setting_and_what_it_is_when_left_out() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "running.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", page, re.MULTILINE)
+    assert {key for key, _ in rows} == {*RECIPE_KEYS, *RESOURCE_KEYS}
+    recipe, resources = settings(None, {}, FLAGS)
+    left_out = {**recipe.to_dict(), **asdict(resources)}
+    for key, stated in rows:
+        value = left_out[key]
+        if value is not None and key not in FLAGS:
+            wanted = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            assert stated.strip('`"') == wanted, key

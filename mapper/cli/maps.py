@@ -75,6 +75,8 @@ def run(out: Path, retry_lossy: bool, debug: bool, **options: Any) -> None:
 def plan(out: Path, tiles: tuple[str, ...], as_json: bool, debug: bool, **options: Any) -> None:
     """Say what a run would read, take and make; no pixel is read.
 
+    With --archive simulated the scenes are made first.
+
     \b
     Examples:
       mapper plan --country LUX --archive planetary-computer --period 2024-06/2024-08

@@ -30,7 +30,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 area_options = together(
     click.option("--country", help='ISO 3166-1 code or name; "mapper countries" lists them.'),
     click.option("--aoi", type=PATH, help="GeoJSON or GPKG file with the area, instead."),
-    click.option("--aoi-id", help="Which feature of that file, by its property id."),
+    click.option("--aoi-id", help="Which feature of that file: its id, fid, name or number."),
 )
 recipe_options = together(
     click.option("--archive", help='Name, path or URL; "mapper archives" lists them.'),

@@ -65,7 +65,7 @@ CDSE = Archive(
         "searching needs no account; reading s3://eodata needs S3 keys of your own in the"
         " environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with"
         " AWS_S3_ENDPOINT=eodata.dataspace.copernicus.eu and AWS_VIRTUAL_HOSTING=FALSE",
-        "its pixels are JPEG 2000, which takes about ten times the CPU of GeoTIFF to read",
+        "its pixels are JPEG 2000, which takes some 14 times the CPU of GeoTIFF to decode",
         "its Sentinel-1 is ground range without terrain correction (GRD), and is not looked at",
     ),
 )

@@ -72,7 +72,8 @@ def cloud_mask_of(name: str, weights: str) -> CloudMask | None:
         return None
     if importlib.util.find_spec("omnicloudmask") is None:
         raise RequestError(
-            "cloud_mask is omnicloudmask, which is not installed; pip install 'mapper[clouds]'"
+            "cloud_mask is omnicloudmask, which is not installed; in a clone of mapper:"
+            " pip install -e '.[clouds]'"
         )
     folder = Path(weights).expanduser().resolve()
     if weights == NO_WEIGHTS or len(list(folder.glob(_WEIGHTS))) < 2:

@@ -15,7 +15,7 @@ OTHERS = (
     (SIMULATED, "scenes made by mapper itself over the area that is asked for; needs no network"),
     ("PATH", "an ItemCollection, a STAC-GeoParquet file, or a folder with one, on this machine"),
     ("FILE.toml", "a description of any STAC API: docs/archives.md says how to write one"),
-    ("https://...", "the root of any STAC API that names its assets like one of the above"),
+    ("https://...", "the root of any STAC API with collections and assets named like the above"),
 )
 """What --archive takes beside the known names."""
 _RELIED_ON = "mapper asks so, and tests what comes"

@@ -107,8 +107,9 @@ def scenes_of(plan: Plan) -> SceneList:
 
 def _require_same(area: Area, recipe: Recipe, frozen: SceneList) -> None:
     """Refuse what a frozen scene list has decided already, if it is asked for differently."""
-    stated = {"period": recipe.period, **asdict(recipe.choice)}
-    for key, frozen_value in {"period": frozen.period, **asdict(frozen.choice)}.items():
+    stated = {"archive": recipe.archive, "period": recipe.period, **asdict(recipe.choice)}
+    decided = {"archive": frozen.archive, "period": frozen.period, **asdict(frozen.choice)}
+    for key, frozen_value in decided.items():
         if stated[key] != frozen_value:
             raise RequestError(
                 f"{key} is {stated[key]}, but the scenes were chosen with {frozen_value}; leave"

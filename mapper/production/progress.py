@@ -147,8 +147,9 @@ def sentence(event: Event) -> str:
     """An event in words, or an empty text where there is nothing to say."""
     match event:
         case Planned(plan, folder):
+            scenes = " from simulated scenes" if plan.simulated else ""
             return (
-                f"mapping {plan.area.title} {plan.recipe.period} into {folder}: "
+                f"mapping {plan.area.title} {plan.recipe.period}{scenes} into {folder}: "
                 f"{len(plan.tiles)} tiles, {plan.windows} windows, about {plan.seconds:.0f} s"
             )
         case TileKept(tile, lossy):

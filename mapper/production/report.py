@@ -13,7 +13,7 @@ from mapper.imagery.scenes import TITLES
 from mapper.land.grid import PIXEL_M
 from mapper.land.legend import LEGEND
 from mapper.lulcformer.checkpoint import Checkpoint
-from mapper.maps.stac import ITEM_NAME
+from mapper.maps.stac import ITEM_NAME, SIMULATED
 from mapper.production.plan import Plan
 
 MAX_LISTED = 12
@@ -89,6 +89,8 @@ def plan_lines(plan: Plan, network: Checkpoint) -> Iterator[str]:
         f"{_bytes(plan.memory_per_worker_bytes)} each"
     )
     yield f"time      about {_duration(plan.seconds)}"
+    if plan.simulated:
+        yield "note      the scenes are simulated: this will be no map of the real ground"
     for note in plan.notes:
         yield f"note      {note}"
 
@@ -102,6 +104,8 @@ def map_lines(folder: Path) -> Iterator[str]:
     for cover, count in zip(LEGEND, pixels, strict=True):
         yield _area_line(cover.title, count, total)
     yield _area_line("no class", blank, total)
+    if properties["mapper:simulated"]:
+        yield f"  {SIMULATED}"
 
 
 def _area_line(title: str, pixels: int, total: int) -> str:
