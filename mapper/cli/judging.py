@@ -62,7 +62,8 @@ def evaluate(
     if out is not None:
         require_writable(out, REPORT_BYTES)
     network = load(packaged() if checkpoint is None else checkpoint)
-    area = area_in(options) if options["country"] or options["aoi"] else None
+    cut = any(options[name] for name in ("country", "aoi", "aoi_id"))
+    area = area_in(options) if cut else None
     cases = cases_in(
         folder, area and area.geometry, None if period is None else Period.parse(period)
     )
@@ -112,6 +113,7 @@ def calibrate(
     Example:
       mapper calibrate --checkpoint old.safetensors --on chips/held-out --out new.safetensors
     """
+    from mapper.cli.training_files import require_ours
     from mapper.dynamicworld.learn import calibrated
     from mapper.dynamicworld.lesson import chips_for
     from mapper.errors import RequestError
@@ -121,6 +123,7 @@ def calibrate(
     from mapper.production.room import make_folder, require_writable_file
 
     before = load(checkpoint)
+    require_ours(before)
     require_writable_file(out, sum(tensor.nbytes for tensor in before.weights.values()))
     if not out.name.endswith((SUFFIX, INDEX_SUFFIX)):
         raise RequestError(

@@ -75,7 +75,7 @@ def train(
 
     from mapper.cli.training_files import (
         require_chips,
-        require_variant,
+        require_start,
         training_files,
         worker_count,
     )
@@ -92,7 +92,7 @@ def train(
     require_chips((*recipe.chips, *recipe.validation))
     start = checkpoint.load(Path(recipe.start)) if recipe.start else None
     if start is not None:
-        require_variant(start, recipe)
+        require_start(start, recipe)
     with joined(where) as processes:
         processes.require_even(recipe.parts)
         console = Console(stderr=True, quiet=not processes.is_first)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mapper.dynamicworld.chips import SUFFIX, chip_paths, facts_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import SOURCE
 from mapper.errors import CheckpointError, RequestError
-from mapper.lulcformer.checkpoint import Checkpoint
+from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
+from mapper.land.legend import CLASS_NAMES
+from mapper.lulcformer.checkpoint import Checkpoint, require
 from mapper.lulcformer.weight_files import INDEX_SUFFIX
 from mapper.lulcformer.weight_files import SUFFIX as WEIGHTS
 from mapper.production.room import require_writable_file
@@ -115,16 +117,32 @@ def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None
             )
 
 
-def require_variant(start: Checkpoint, recipe: TrainingRecipe) -> None:
-    """Refuse to go on from a network of other sizes than the recipe's.
+def require_ours(found: Checkpoint) -> None:
+    """Refuse a network that reads other bands, or answers other classes, than chips have.
+
+    Raises:
+        CheckpointError: it does, or has them in another order.
+    """
+    require(found, optical_bands=OPTICAL_NAMES, radar_bands=RADAR_NAMES, legend=CLASS_NAMES)
+
+
+def require_start(start: Checkpoint, recipe: TrainingRecipe) -> None:
+    """Refuse to go on from a network of other bands, classes or sizes than the recipe's.
 
     Raises:
         CheckpointError: it has others.
     """
+    require_ours(start)
     if start.variant_name != recipe.variant:
         raise CheckpointError(
             f"the weights to start from, {recipe.start}, are of variant {start.variant_name}, "
             f"wanted {recipe.variant}; give --variant {start.variant_name}, or other weights"
+        )
+    # How often paths are dropped in training is no part of what the weights are.
+    if replace(start.variant, drop_path=recipe.network().drop_path) != recipe.network():
+        raise CheckpointError(
+            f"the weights to start from, {recipe.start}, are {start.variant}, wanted "
+            f"{recipe.network()}; give other weights"
         )
 
 

@@ -20,7 +20,7 @@ from mapper.errors import CheckpointError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.calibration import TEMPERATURE_LIMITS, fitted_temperature, tallied
-from mapper.lulcformer.checkpoint import Checkpoint, model_of
+from mapper.lulcformer.checkpoint import Checkpoint, Range, model_of
 from mapper.lulcformer.chips import Chips, near
 from mapper.lulcformer.events import Event
 from mapper.lulcformer.parallel import ALONE, Processes
@@ -190,9 +190,7 @@ def _require_same(start: Checkpoint, lesson: Lesson, settings: TrainingSettings)
         )
 
 
-def _ranges(
-    normalisation: Mapping[str, Normalisation],
-) -> dict[str, tuple[float, float, float, float]]:
+def _ranges(normalisation: Mapping[str, Normalisation]) -> dict[str, Range]:
     return {band: (n.low, n.high, n.mean, n.std) for band, n in normalisation.items()}
 
 

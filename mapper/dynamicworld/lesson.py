@@ -35,7 +35,7 @@ class Lesson:
     training: Chips
     validation: Chips
     normalisation: Mapping[str, Normalisation]
-    """By band, of the training chips."""
+    """By band: of the training chips, or as it was given."""
     window_px: int
     """Side of the chips, with their frames."""
     source: str
@@ -155,10 +155,15 @@ def chips_for(checkpoint: Checkpoint, folder: Path, memory_bytes: float | None =
         memory_bytes: see `lesson_of`.
 
     Raises:
-        RequestError: the folder has no chips, or a file is no chip.
+        RequestError: the folder has no chips, a file is no chip, or one is larger than a window.
     """
     chips = _facts(folder)
-    side = max(checkpoint.window, _side(chips))
+    side = checkpoint.window
+    if _side(chips) > side:
+        raise RequestError(
+            f"{folder} has chips of {max(max(chip.shape) for chip in chips)} px, wanted at most "
+            f"{side} px, the window of the checkpoint: cut them"
+        )
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     return chip_set([chip.path for chip in chips], side, normalisation_in(checkpoint), room)
 

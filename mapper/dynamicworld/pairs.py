@@ -162,11 +162,10 @@ def _chip(folder: Path, entry: Mapping[str, Any], coding: LabelCodes) -> Chip:
 def _optical(path: Path, has_offset: bool) -> npt.NDArray[np.uint16]:
     """(10, y, x) digital numbers without the offset; dark pixels stay above 0, which is nodata."""
     bands, nodata = named_bands(path, OPTICAL_NAMES)
-    raw = np.stack([band.astype(np.int32) for band in bands])
-    if nodata is not None:
-        raw[raw == nodata] = OPTICAL_NODATA
-    digits = np.clip(raw - (OFFSET_DN if has_offset else 0), 1, 65535)
-    return np.where(raw == OPTICAL_NODATA, OPTICAL_NODATA, digits).astype(np.uint16)
+    raw = np.stack([band.astype(np.float64) for band in bands])
+    unseen = ~np.isfinite(raw) | (raw == OPTICAL_NODATA) | (raw == nodata)
+    digits = np.clip(np.where(unseen, 1, raw) - (OFFSET_DN if has_offset else 0), 1, 65535)
+    return np.where(unseen, OPTICAL_NODATA, digits).astype(np.uint16)
 
 
 def _radar(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

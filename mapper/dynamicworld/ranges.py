@@ -66,13 +66,20 @@ def _ranges(
     if not any(part.shape[1] for part in parts):
         raise RequestError(f"no chip has a pixel with {', '.join(names)}; add chips that have")
     return {
-        name: _spread(np.concatenate([part[band] for part in parts]).astype(np.float64) / per_unit)
+        name: _spread(
+            name, np.concatenate([part[band] for part in parts]).astype(np.float64) / per_unit
+        )
         for band, name in enumerate(names)
     }
 
 
-def _spread(values: npt.NDArray[np.float64]) -> Normalisation:
+def _spread(name: str, values: npt.NDArray[np.float64]) -> Normalisation:
     """Clip limits of one band, and mean and deviation between them; rounded, to be read."""
     low, high = (round(float(limit), 5) for limit in np.percentile(values, _CLIPPED_PERCENT))
+    if low == high:
+        raise RequestError(
+            f"band {name} is {low:g} all over the chips, so nothing can be learned from it; give "
+            "chips in which it was measured"
+        )
     clipped = np.clip(values, low, high)
     return Normalisation(low, high, round(float(clipped.mean()), 5), round(float(clipped.std()), 5))

@@ -14,6 +14,11 @@ from mapper.lulcformer.model import COARSEST_CELL_PX, VARIANTS, Variant
 from mapper.lulcformer.settings import TrainingSettings
 
 _MOST_CHIP_PX = 2048
+_LONGEST_WARMUP = 100
+_LONGEST_AVERAGE = 0.999
+_WARMUPS, _AVERAGES = 10, 12
+"""Into how many parts a short training is cut, of which the warm-up is one, and one is what the
+average of the weights looks back on: longer ones would lag behind it."""
 _LIMITS = {
     "class_balance": (0.0, 1.0),
     "label_smoothing": (0.0, 1.0),
@@ -122,6 +127,10 @@ class TrainingRecipe:
             class_weights: what each class counts, by the chips' own frequencies.
         """
         steps, warmup, decay = self.steps, self.warmup_steps, self.average_decay
+        if warmup is None:
+            warmup = max(1, min(_LONGEST_WARMUP, steps // _WARMUPS))
+        if decay is None:
+            decay = min(_LONGEST_AVERAGE, 1 - _AVERAGES / max(steps, 2 * _AVERAGES))
         return TrainingSettings(
             variant=self.network(),
             steps=steps,
@@ -129,14 +138,13 @@ class TrainingRecipe:
             parts=self.parts,
             learning_rate=self.learning_rate,
             final_learning_rate=self.final_learning_rate,
-            warmup_steps=max(1, min(100, steps // 10)) if warmup is None else warmup,
+            warmup_steps=warmup,
             weight_decay=self.weight_decay,
             clip_norm=self.clip_norm,
             focal_gamma=self.focal_gamma,
             label_smoothing=self.label_smoothing,
             class_weights=class_weights,
-            # An average over a tenth of a short training would lag behind it.
-            average_decay=min(0.999, 1 - 12 / max(steps, 24)) if decay is None else decay,
+            average_decay=decay,
             augmentation=self.augmentation,
             seed=self.seed,
             device=device,

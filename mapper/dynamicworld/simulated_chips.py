@@ -36,7 +36,8 @@ TEST_BOXES: tuple[Box, ...] = (
     (5.7, 45.6, 10.8, 48.0),
     (13.2, 45.3, 16.8, 47.0),
 )
-"""Ground around Luxembourg, Switzerland with Liechtenstein, and Slovenia: never trained on."""
+"""Ground around Luxembourg, Switzerland with Liechtenstein, and Slovenia, each with more than a
+chip's side to spare: no chip has its middle there, so no pixel of the countries is trained on."""
 SOURCE = f"simulated by mapper, painting {VERSION}; spectra of mapper/simulated/SOURCES.md"
 _LAND: tuple[tuple[Box, float], ...] = (
     ((-9.0, 37.0, 30.0, 59.0), 5.0),
@@ -64,7 +65,8 @@ _SETTLED_SHARE = 0.25
 _DRY_SHARE = 0.15
 _TRIED = 5
 """These shares of the chips are the wettest, the most peopled and the most like dry rangeland of so
-many: marsh, lakes and towns are rare and worth seeing, and dry grass looks like a field."""
+many and one more: marsh, lakes and towns are rare and worth seeing, and dry grass looks like a
+field."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _FRAME_PX = 6
@@ -96,7 +98,7 @@ def simulated_chip(
     Args:
         seed: 0 or more; another seed is another place.
         places: the measured places whose spectra paint it.
-        excluded: boxes of ground that no chip may come from.
+        excluded: boxes of ground in which no chip has its middle.
         chip_px: side, even; 512 for training.
     """
     random = np.random.default_rng((seed, 417))

@@ -29,7 +29,7 @@ from mapper.imagery.period import Period
 from mapper.imagery.scenes import Scene, looks_of
 from mapper.imagery.search import search
 from mapper.inference.windows import WINDOW_PX, needed_region, windows_touching
-from mapper.land.grid import Grid, Outline, Region, Zone, ground, outlines
+from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Grid, Outline, Region, Zone, ground, outlines
 from mapper.land.legend import CLASS_NAMES, NODATA
 
 TRUTH = "truth"
@@ -198,8 +198,8 @@ def _ground_of(rasters: Iterable[Path]) -> BaseGeometry:
         zone = Zone(int(path.stem[:2]), path.stem.endswith("S"))
         with rasterio.open(path) as raster:
             left, top = (
-                round(raster.transform.c / 10),
-                round((10_000_000 - raster.transform.f) / 10),
+                round(raster.transform.c / PIXEL_M),
+                round((LATTICE_TOP_M - raster.transform.f) / PIXEL_M),
             )
             boxes.append(ground(Region(zone, left, top, raster.width, raster.height)))
     return shapely.union_all(boxes)

@@ -16,10 +16,17 @@ import torch
 
 from mapper.errors import CheckpointError, RequestError
 from mapper.land.grid import Region
+from mapper.lulcformer.settings import PRECISIONS
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 _FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 """Linux's names of the instructions with which bf16 was measured to be faster than fp32."""
+_COARSE_PRODUCTS = (
+    "allow_tf32",
+    "allow_fp16_reduced_precision_reduction",
+    "allow_bf16_reduced_precision_reduction",
+)
+"""Torch's names of what CUDA may do to a matrix product to be faster."""
 
 
 class Precision(Enum):
@@ -32,7 +39,7 @@ class Precision(Enum):
     @property
     def dtype(self) -> torch.dtype:
         """The format as torch names it."""
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.value]
+        return PRECISIONS[self.value]
 
 
 def resolve_device(wanted: str = "auto") -> torch.device:
@@ -88,17 +95,19 @@ def cpu_has_fast_bf16() -> bool:
 @contextmanager
 def repeatable() -> Iterator[None]:
     """The same kernels every time, and on CUDA no format coarser than was asked for: no TF32 in
-    place of float32, no sums in float16."""
+    place of float32, no sums in float16 or bfloat16."""
     products = torch.backends.cuda.matmul
-    before = products.allow_fp16_reduced_precision_reduction
-    products.allow_fp16_reduced_precision_reduction = False
+    before = {name: getattr(products, name) for name in _COARSE_PRODUCTS}
+    for name in _COARSE_PRODUCTS:
+        setattr(products, name, False)
     try:
         with torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         ):
             yield
     finally:
-        products.allow_fp16_reduced_precision_reduction = before
+        for name, allowed in before.items():
+            setattr(products, name, allowed)
 
 
 def no_number(window: Region, precision: Precision) -> CheckpointError:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from mapper.lulcformer.chips import UNLABELLED, Batch
+from mapper.lulcformer.chips import UNLABELLED, Batch, onto
 
 CLOUD_CELLS = 8
 """Cells along a chip's side of the noise whose peaks are clouds: 64 cells, clouds of 0.3-3 km."""
@@ -24,6 +24,14 @@ MOST_HAZE = 1.5
 HAZE_IN_LAST_BAND = 0.05
 """Of the first band's haze; scattering falls from blue (490 nm) to short-wave infrared (2190 nm)
 about with the square of the wavelength."""
+HAZE_UNEVENNESS = 0.5
+"""Spread of a veil's thickness over its ground, as a part of its mean."""
+CLOUD_COVER = (0.05, 0.7)
+"""Least and largest share of a chip that clouds hide, where there are any."""
+LEAST_SIDE_SEEN = 0.2
+"""Of a chip's side, where only a rectangle of it is seen."""
+ONE_SENSOR_SHARE = 0.25
+"""Margins that are of optical alone, and as many of radar alone; the others are of both."""
 MOST_GRAIN = 0.15
 """Largest noise of optical pixels, in deviations."""
 MOST_SPECKLE = 0.5
@@ -136,7 +144,7 @@ def hazy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
         return batch
     device = batch.optical.device
     veil = F.interpolate(onto(device, noise), batch.label.shape[-2:], mode="bicubic")
-    veil = (1 + 0.5 * veil).clamp_min(0) * onto(device, depth * drawn)
+    veil = (1 + HAZE_UNEVENNESS * veil).clamp_min(0) * onto(device, depth * drawn)
     by_band = torch.logspace(0, log10(HAZE_IN_LAST_BAND), bands, device=device)
     return replace(batch, optical=batch.optical + veil * by_band[:, None, None])
 
@@ -176,14 +184,15 @@ def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     clear = some(how.optical_area_dropout, clouds(chips, height, width, generator, device))
     swath = some(how.radar_area_dropout, half_planes(chips, height, width, generator, device))
     inside = some(how.margin_dropout, rectangles(chips, height, width, generator, device))
-    # A margin is one sensor's in a quarter of the cases each, and both sensors' in half of them.
     whose = onto(device, torch.rand(chips, 1, 1, 1, generator=generator))
     lost = onto(device, torch.rand(chips, 1, 1, 1, generator=generator))
     no_radar = lost < how.radar_dropout
     no_optical = lost > 1 - how.optical_dropout
 
-    optical_valid = batch.optical_valid & clear & (inside | (whose > 0.75)) & ~no_optical
-    radar_valid = batch.radar_valid & swath & (inside | (whose < 0.25)) & ~no_radar
+    optical_valid = (
+        batch.optical_valid & clear & (inside | (whose > 1 - ONE_SENSOR_SHARE)) & ~no_optical
+    )
+    radar_valid = batch.radar_valid & swath & (inside | (whose < ONE_SENSOR_SHARE)) & ~no_radar
     blind = ~(optical_valid | radar_valid).squeeze(1)
     return replace(
         batch,
@@ -196,11 +205,11 @@ def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
 def rectangles(
     chips: int, height: int, width: int, generator: Generator, device: torch.device
 ) -> Tensor:
-    """(chip, 1, y, x) bool, True in a rectangle of which each side is 0.2 to 1 of the chip's."""
+    """(chip, 1, y, x) bool, True in a rectangle, from a fifth of the chip's side upwards."""
 
     def span(size: int) -> Tensor:
         length, start = torch.rand(2, chips, 1, generator=generator)
-        length = 0.2 + 0.8 * length
+        length = LEAST_SIDE_SEEN + (1 - LEAST_SIDE_SEEN) * length
         first = start * (1 - length)
         at = (torch.arange(size) + 0.5) / size
         within: Tensor = (at >= first) & (at < first + length)
@@ -226,15 +235,11 @@ def half_planes(
 def clouds(
     chips: int, height: int, width: int, generator: Generator, device: torch.device
 ) -> Tensor:
-    """(chip, 1, y, x) bool, False in round holes that cover 5 to 70 % of the chip."""
+    """(chip, 1, y, x) bool, False in round holes."""
     noise = torch.randn(chips, 1, CLOUD_CELLS, CLOUD_CELLS, generator=generator)
-    cover = 0.05 + 0.65 * torch.rand(chips, generator=generator)
+    least, most = CLOUD_COVER
+    cover = least + (most - least) * torch.rand(chips, generator=generator)
     thickness = F.interpolate(onto(device, noise), (height, width), mode="bicubic")
     # The noise is coarse, so its own quantile is near that of the fine field, and cheap.
     limit = torch.stack([n.quantile(1 - c) for n, c in zip(noise, cover, strict=True)])
     return thickness < onto(device, limit)[:, None, None, None]
-
-
-def onto(device: torch.device, drawn: Tensor) -> Tensor:
-    """What was drawn, on a device, without waiting for what that has still to do."""
-    return drawn.to(device, non_blocking=True)

@@ -139,7 +139,7 @@ def fitted_temperature(
     for label, logits in answers(model, chips, batch=batch, precision=precision):
         for one, its in zip(label, logits, strict=True):
             places = torch.nonzero(one.flatten() != UNLABELLED).squeeze(1)
-            places = places[:: max(1, len(places) // per_chip)]
+            places = evenly(places, per_chip)
             kept.append(its.flatten(1)[:, places].T.float().cpu())
             labels.append(one.flatten()[places].long().cpu())
     if not sum(map(len, labels)):
@@ -148,6 +148,15 @@ def fitted_temperature(
             "chips with labels"
         )
     return likeliest_temperature(torch.cat(kept), torch.cat(labels))
+
+
+def evenly(places: Tensor, most: int) -> Tensor:
+    """At most so many of the places, from the first to the last; of a square in all its columns.
+
+    A whole number for a step could be a chip's side, and then only one column would be seen.
+    """
+    few = torch.linspace(0, len(places) - 1, min(most, len(places)), dtype=torch.float64)
+    return places[few.round().long()]
 
 
 def likeliest_temperature(logits: Tensor, label: Tensor) -> float:

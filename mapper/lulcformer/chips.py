@@ -41,12 +41,19 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same chips on a device, pixels as float32."""
         return Batch(
-            self.optical.to(device, torch.float32, non_blocking=True),
-            self.radar.to(device, torch.float32, non_blocking=True),
-            self.optical_valid.to(device, non_blocking=True),
-            self.radar_valid.to(device, non_blocking=True),
-            self.label.to(device, non_blocking=True),
+            onto(device, self.optical).to(torch.float32),
+            onto(device, self.radar).to(torch.float32),
+            onto(device, self.optical_valid),
+            onto(device, self.radar_valid),
+            onto(device, self.label),
         )
+
+
+def onto(device: torch.device, tensor: Tensor) -> Tensor:
+    """A tensor on a device, without waiting for what that has still to do."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()  # a GPU fetches nothing else while the host goes on
+    return tensor.to(device, non_blocking=True)
 
 
 class Chips(Protocol):

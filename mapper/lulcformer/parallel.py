@@ -20,7 +20,7 @@ from mapper.errors import RequestError
 
 PATIENCE = timedelta(hours=12)
 """How long one process waits for the others: the first may be making chips. A process that ends is
-noticed by torchrun, which stops the rest."""
+noticed by torchrun, which stops the rest; so one that fails ends without waiting for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,10 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes that torchrun started, this one among them; alone where it did not."""
+    """The processes that torchrun started, this one among them; alone where it did not.
+
+    After an error this process must end: it has not left the others' group.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE
@@ -84,10 +87,9 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.init_process_group("nccl", timeout=PATIENCE, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=PATIENCE)
-    try:
-        yield Processes(dist.get_rank(), count)
-    finally:
-        dist.destroy_process_group()
+    yield Processes(dist.get_rank(), count)
+    # Not after an error: NCCL would wait for sums that the others are in and this one never joins.
+    dist.destroy_process_group()
 
 
 def own_device(device: torch.device) -> torch.device:

@@ -44,7 +44,8 @@ class TrainingSettings:
     seed: int = 0
     device: str = "cpu"
     precision: str = "fp32"
-    """Of matrix products: fp32, bf16, or fp16 with scaled losses; the rest stays float32."""
+    """Of matrix products: fp32, bf16, or fp16 with scaled losses; the rest stays float32. On CUDA,
+    convolutions in fp32 are TF32 where torch lets them: a map is made without."""
     compile: bool = False
     """Whether torch.compile makes the network's kernels; pays from a few thousand steps."""
     report_every: int = 10

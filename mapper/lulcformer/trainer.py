@@ -75,7 +75,7 @@ class Trainer:
         self.statistics = PartStatistics(self.model, settings.parts)
         self.step = 0
         self.losses: list[Tensor] = []
-        """Of this process, of each step since the last report."""
+        """Of each step since the last report."""
         self.best: TrainedWeights | None = None
 
     def rate(self, step: int) -> float:
@@ -94,11 +94,12 @@ class Trainer:
         return self.step % every == 0 or self.step == self.settings.steps
 
     def learn(self, chips: Chips) -> Tensor:
-        """One step; returns this process's share of its loss without waiting for the device."""
+        """One step; returns the loss of the whole batch without waiting for the device."""
         settings, parts = self.settings, self.processes.share(self.settings.parts)
         now, soon = (self.drawn(chips, step)[parts] for step in (self.step, self.step + 1))
         batches = [self.part(chips, part, own) for part, own in zip(parts, now, strict=True)]
-        chips.expect(soon.flatten())
+        if self.step + 1 < settings.steps:
+            chips.expect(soon.flatten())
         weights = [pixel_weights(batch.label, self.class_weights).sum() for batch in batches]
         total = torch.stack(weights).sum()
         self.processes.add_up([total])
@@ -115,7 +116,8 @@ class Trainer:
             self.statistics.add()
             losses.append(loss.detach())
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.processes.add_up([*gradients, *self.statistics.sums])
+        whole = torch.stack(losses).sum()
+        self.processes.add_up([*gradients, *self.statistics.sums, whole])
         self.statistics.end()
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
@@ -124,7 +126,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.average.update(self.step)
-        return torch.stack(losses).sum()
+        return whole
 
     def drawn(self, chips: Chips, step: int) -> Tensor:
         """(part, chip) the indices of the chips that make the batch of a step."""
@@ -163,7 +165,6 @@ class Trainer:
         """The mean loss since the last report; here a diverged training ends."""
         mean = torch.stack(self.losses).mean()
         self.losses.clear()
-        self.processes.add_up([mean])
         loss = float(mean)
         if not isfinite(loss):
             raise RequestError(

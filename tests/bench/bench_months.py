@@ -4,7 +4,8 @@
 
 The folder has a pair of GeoTIFFs for each date, and labels on the same grid:
 
-    FOLDER/2021-07-01_s2_l2a.tif    digital numbers, bands by name; of B8A it may have none
+    FOLDER/2021-07-01_s2_l2a.tif    digital numbers without the offset of 1000 that products have
+                                    since 2022; bands by name; of B8A it may have none
     FOLDER/2021-07-01_s1_*_db.tif   VV and VH in dB
     FOLDER/label_*.tif              --code is the value of the class that is looked for
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from mapper.errors import RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, OPTICAL_NODATA, RADAR_NAMES
 from mapper.inference.cases import case_of
 from mapper.inference.predict import Predictor
+from mapper.inference.windows import WINDOW_PX
 from mapper.land.legend import CLASS_NAMES, NODATA
 from mapper.lulcformer.checkpoint import load, packaged
 
@@ -102,6 +105,9 @@ def seasons(folder: Path, code: int, wanted: int, predictor: Predictor) -> list[
     for run in (run for run in runs if apart(run[0], run[-1]) == MONTHS - 1):
         used = [date for date in dates if date[:7] in run]
         case = case_of(composite(folder, used))
+        if not case.alone:
+            height, width = labelled.shape
+            sys.exit(f"{folder} has {width} x {height} px, wanted at most {WINDOW_PX}: cut it")
         answer = predictor.predict_alone(case.composite).land_cover
         mapped = answer[case.region.slices_in(case.composite.region)]
         counts = np.bincount(mapped[labelled], minlength=NODATA + 1)[: len(CLASS_NAMES)]

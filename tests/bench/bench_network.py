@@ -37,8 +37,9 @@ from mapper.lulcformer.checkpoint import load, model_of
 from mapper.lulcformer.decoder import Decoder, PublishedOrder
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import VARIANTS, LulcFormer
+from mapper.lulcformer.settings import PRECISIONS
 
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALVES = ("bf16", "fp16")
 MEASURE_S = 2.0
 """A row is repeated for at least this long."""
 
@@ -122,13 +123,13 @@ def replayed(forward: Callable[..., Tensor], examples: list[Tensor]) -> Callable
 
 
 def half_of(mode: Mode) -> torch.dtype:
-    return HALVES.get(mode.precision, torch.float32)
+    return PRECISIONS[mode.precision]
 
 
 def cast_context(mode: Mode, device: str) -> AbstractContextManager[object]:
     """Autocast where the mode computes by it."""
     if mode.order == "published" and mode.precision in HALVES:
-        return torch.autocast(device, HALVES[mode.precision])
+        return torch.autocast(device, PRECISIONS[mode.precision])
     return nullcontext()
 
 

@@ -18,6 +18,7 @@ import argparse
 import importlib.util
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -149,11 +150,14 @@ class Stopwatch(torch.nn.Module):
         super().__init__()
         self.network = network
         self.seconds = 0.0
+        self._adding = threading.Lock()
 
     def forward(self, *inputs: Tensor) -> Tensor:
         started = time.thread_time()
         answer: Tensor = self.network(*inputs)
-        self.seconds += time.thread_time() - started
+        spent = time.thread_time() - started
+        with self._adding:
+            self.seconds += spent
         return answer
 
 

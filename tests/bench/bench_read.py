@@ -49,9 +49,10 @@ OVER_HTTP = ("ours", "odc-dask")
 
 def region_of(size: int) -> Any:
     """The tile."""
-    from mapper.land.grid import Region, Zone
+    from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 
-    left, top = CORNER_M[0] // 10 + INSET_PX[1], (10_000_000 - CORNER_M[1]) // 10 + INSET_PX[0]
+    left = CORNER_M[0] // PIXEL_M + INSET_PX[1]
+    top = (LATTICE_TOP_M - CORNER_M[1]) // PIXEL_M + INSET_PX[0]
     return Region(Zone(32, False), left, top, size, size)
 
 

@@ -83,6 +83,21 @@ def test_what_a_raster_calls_no_data_is_none(tmp_path: Path) -> None:
     assert chip.optical[:, 2, 2].all() and np.isfinite(chip.radar[0]).sum() == 29
 
 
+@pytest.mark.parametrize("has_offset", [False, True])
+def test_what_is_no_number_is_no_data(tmp_path: Path, has_offset: bool) -> None:
+    entry = place(tmp_path, l2a_has_plus1000=has_offset)
+    path = tmp_path / "one" / "s2_l2a.tif"
+    with rasterio.open(path) as raster:
+        bands, names = raster.read().astype(np.float32), raster.descriptions
+    bands[:, 2, 3] = np.nan
+    write(path, bands, names)
+    with rasterio.open(path, "r+") as raster:
+        raster.nodata = np.nan
+    (chip,) = load_pairs(manifest(tmp_path, entry))
+    assert not chip.optical[:, 2, 3].any()
+    assert chip.optical[:, 2, 2].all() and chip.optical.max() < 20_000
+
+
 def test_a_code_of_more_than_a_byte_is_no_class(tmp_path: Path) -> None:
     entry = place(tmp_path)
     write(tmp_path / "one" / "label_x.tif", np.full((1, 6, 5), 257, np.int16), ("LULC",))

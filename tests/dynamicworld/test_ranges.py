@@ -44,6 +44,13 @@ def test_a_sample_is_enough() -> None:
         assert abs(some[name].high - whole.high) < 0.15 * whole.std
 
 
+def test_a_band_that_is_the_same_everywhere_is_named() -> None:
+    chip = noise_chip(0)
+    chip.optical[3] = 1234
+    with pytest.raises(RequestError, match=r"band B05 is 0\.1234 all over the chips"):
+        normalisation_of([chip], step=1)
+
+
 def test_a_sensor_that_saw_nothing_anywhere_is_named() -> None:
     chip = noise_chip(0)
     with pytest.raises(RequestError, match="no chip has a pixel with VV, VH"):

@@ -322,6 +322,33 @@ def test_an_old_checkpoint_is_calibrated_by_itself(
     capfd.readouterr()
     assert command_line([*given, "--precision", "half"]) == 2
     assert 'precision "half" is unknown; give one of fp32' in capfd.readouterr().err
+    other = replace(old, legend=(*old.legend[1:], old.legend[0]), digest="")
+    save(other, tmp_path / "other.safetensors")
+    given[2] = str(tmp_path / "other.safetensors")
+    assert command_line(given) == 5
+    assert "the checkpoint's class 0 is trees, wanted water" in capfd.readouterr().err
+
+
+def test_chips_larger_than_a_window_calibrate_nothing(
+    tmp_path: Path, micro_checkpoint: Path
+) -> None:
+    network = replace(load(micro_checkpoint), window=32)
+    with pytest.raises(RequestError, match=r"has chips of 64 px, wanted at most 32 px"):
+        chips_for(network, folder_of(tmp_path, range(1)))
+
+
+def test_a_network_of_other_bands_is_not_trained_further(
+    tmp_path: Path, micro_checkpoint: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = load(micro_checkpoint)
+    save(
+        replace(old, radar_bands=old.radar_bands[::-1], digest=""), tmp_path / "turned.safetensors"
+    )
+    words = ["train", "--simulated", "1", "--variant", "micro", "--device", "cpu"]
+    words += ["--start", tmp_path / "turned.safetensors", "--out", tmp_path / "new.safetensors"]
+    assert command_line([str(word) for word in words]) == 5
+    assert "the checkpoint's radar band 0 is VH, wanted VV" in capfd.readouterr().err
+    assert not (tmp_path / "new.chips").exists(), "refused before the first chip is made"
 
 
 def test_chips_of_dynamic_world_make_a_network_for_the_windows_of_a_map(tmp_path: Path) -> None:

@@ -137,6 +137,9 @@ def test_a_part_of_chips_is_not_asked_for_in_vain(
     assert command_line(["evaluate", "--on", str(tmp_path), *part]) == 2
     assert "holds chips, which are judged one and all" in capfd.readouterr().err
     assert command_line(["evaluate", "--on", str(tmp_path), "--threads", "0"]) == 2
+    capfd.readouterr()
+    assert command_line(["evaluate", "--on", str(tmp_path), "--aoi-id", "5"]) == 2
+    assert "neither --country nor --aoi was given" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from mapper.errors import RequestError
 from mapper.lulcformer.calibration import (
     TEMPERATURE_LIMITS,
     Tally,
+    evenly,
     expected_calibration_error,
     fitted_temperature,
     likeliest_temperature,
@@ -123,3 +124,15 @@ def test_a_temperature_changes_confidence_and_no_answer() -> None:
         assert expected_calibration_error(after[seen]) < expected_calibration_error(before[seen])
     with pytest.raises(RequestError, match="no pixel of the validation chips is labelled"):
         fitted_temperature(model, chips(False))
+
+
+@pytest.mark.parametrize("most", [1, 128, 256, 512, 10_000])
+def test_a_sample_of_a_square_is_of_all_its_columns(most: int) -> None:
+    found = evenly(torch.arange(512 * 512), most)
+    assert len(found) == most == len(found.unique())
+    assert len((found % 512).unique()) >= min(most, 512) // 2
+
+
+def test_few_places_are_all_taken() -> None:
+    assert evenly(torch.tensor([3, 5]), 9).tolist() == [3, 5]
+    assert not len(evenly(torch.tensor([], dtype=torch.int64), 9))
