@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 recipe_options = together(
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
     click.option("--simulated", type=int, help="Chips of simulated ground. [400; 0 with --chips]"),
+    click.option("--first-chip", type=int, help="Number of the first: another is new ground. [0]"),
     click.option(
         "--held-out", type=int, help="Simulated chips to be tried on. [40; 0 with --chips]"
     ),
@@ -82,6 +83,7 @@ def train(
     from mapper.cli.training_recipe import training_recipe
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer import checkpoint
+    from mapper.lulcformer.memory import keep_freed_memory
     from mapper.lulcformer.parallel import joined, own_device
 
     given = {key: value for key, value in flags.items() if value != ()}
@@ -97,6 +99,7 @@ def train(
         processes.require_even(recipe.parts)
         console = Console(stderr=True, quiet=not processes.is_first)
         lesson = _lesson(recipe, start, files, makers, console, processes)
+        keep_freed_memory()
         trained = _trained(recipe, lesson, start, str(where), files, console, processes)
         if processes.is_first:
             click.echo("\n".join(_outcome(trained, files)))
@@ -153,13 +156,18 @@ def _make_chips(
 ) -> None:
     """Simulated chips in their folders; those that are there already are kept."""
     from mapper.cli.training_files import require_same_chips
-    from mapper.dynamicworld.learn import VALIDATION_SEED, make_simulated_chips
+    from mapper.dynamicworld.learn import make_simulated_chips
+    from mapper.dynamicworld.recipe import VALIDATION_SEED
     from mapper.dynamicworld.simulated_chips import chip_name
     from mapper.production.progress import Counter
     from mapper.simulated.spectra import Places
 
     sets = [
-        (files.training, range(recipe.simulated), Places.TRAINING),
+        (
+            files.training,
+            range(recipe.first_chip, recipe.first_chip + recipe.simulated),
+            Places.TRAINING,
+        ),
         (
             files.held_out,
             range(VALIDATION_SEED, VALIDATION_SEED + recipe.held_out),

@@ -32,9 +32,6 @@ from mapper.lulcformer.training import train
 from mapper.pool import pool
 from mapper.simulated.spectra import Places
 
-VALIDATION_SEED = 10_000_000
-"""Seeds from here on make validation chips: other ground, painted with places kept out."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChipMade:

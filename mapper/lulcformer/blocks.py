@@ -8,6 +8,7 @@ Source: Yu et al. 2025, doi 10.1109/JSTARS.2025.3641788.
 """
 
 from itertools import pairwise
+from math import sqrt
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,11 @@ PATCH_EPS = 1e-5
 
 MLP_RATIO = 4
 """Hidden channels of the feed-forward network per channel."""
+
+
+LEAST_HEAD_WIDTH = 16
+"""Channels that a head has at least where attention is computed on a CPU: with the 8 of a small
+radar branch torch's kernels take 1.2 to 1.5 times as long (`tests/bench/bench_heads.py`)."""
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -96,6 +102,16 @@ class Patches(nn.Module):
         return stream
 
 
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(queries keys^T / sqrt(channels)) values, all (image, head, token, channel)."""
+    width = queries.shape[-1]
+    if queries.device.type != "cpu" or width >= LEAST_HEAD_WIDTH:
+        return F.scaled_dot_product_attention(queries, keys, values)
+    # Channels of zeros change no product and no gradient.
+    wide = (F.pad(part, (0, LEAST_HEAD_WIDTH - width)) for part in (queries, keys, values))
+    return F.scaled_dot_product_attention(*wide, scale=1 / sqrt(width))[..., :width]
+
+
 class Attention(nn.Module):
     """softmax(Wq u (Wk v')^T / sqrt(d)) (Wv v'), v' the context reduced R-fold along each side."""
 
@@ -114,9 +130,7 @@ class Attention(nn.Module):
         if self.reduction > 1:
             context = self.norm(convolve_apart(self.sr, context))
         keys, values = self.kv(context).chunk(2, dim=-1)
-        mixed = F.scaled_dot_product_attention(
-            self.by_head(self.q(x)), self.by_head(keys), self.by_head(values)
-        )
+        mixed = attend(self.by_head(self.q(x)), self.by_head(keys), self.by_head(values))
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(x.shape))
         return out
 

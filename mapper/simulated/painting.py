@@ -31,7 +31,7 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 8
+VERSION = 9
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4
@@ -52,18 +52,19 @@ _PATCH_M = 46.0
 _DENSITY_M = 700.0
 """Wavelength at which such patches are few or many."""
 _PATCHES = {
-    TREES: (0.05, 0.05, (SHRUB, GRASS, GRASS, BARE)),
+    TREES: (0.08, 0.08, (SHRUB, GRASS, GRASS, BARE)),
     GRASS: (0.08, 0.08, (TREES, SHRUB, BARE, CROPS)),
     FLOODED: (0.08, 0.08, (WATER, GRASS, TREES, SHRUB)),
     CROPS: (0.03, 0.04, (TREES, GRASS, BARE, SHRUB)),
     SHRUB: (0.12, 0.10, (TREES, GRASS, BARE, BARE)),
-    BUILT: (0.50, 0.30, (TREES, GRASS, CROPS, BARE)),
+    BUILT: (0.40, 0.28, (GRASS, GRASS, TREES, BARE)),
     BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
     SNOW: (0.10, 0.13, (TREES, BARE, SHRUB, TREES)),
 }
 """By class the share of its ground that shows another, how much that share varies from place to
 place, and what shows there, in about 31, 40, 18 and 11 % of it. Built-up ground shows almost
-nothing else in a dense town, and four fifths in a village of scattered houses."""
+nothing else in a dense town, and two thirds in a village of scattered houses; if half of that is
+trees, woods beside a house are taken for a village."""
 _PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
 _PATCH_COVER = np.zeros((9, 4), np.uint8)
 for _code, (_share, _varies, _covers) in _PATCHES.items():

@@ -192,6 +192,7 @@ def test_the_command_line_weighs_more_than_the_recipe(tmp_path: Path) -> None:
         ("held_out = 0", "nothing to be tried on"),
         ("validation_share = 0.1", "validation_share is of the folders in chips"),
         ("simulated = -1", "simulated is -1, wanted 0.."),
+        ("first_chip = 9999999", "chips from 10000000 on are those to be tried on"),
         ("learning_rate = -1", "learning_rate is -1.0, wanted"),
         ("learning_rate = nan", "learning_rate is nan, wanted"),
         ("weight_decay = -0.1", "weight_decay is -0.1, wanted 0..1"),
