@@ -47,8 +47,8 @@ class TrainingRecipe:
     simulated: int = 400
     """Chips of simulated ground to make and learn from."""
     first_chip: int = 0
-    """Number of the first of them. A number is a place, whatever it is painted with: a training that
-    goes on from another sees new ground if it begins where that one ended."""
+    """Number of the first of them. A number is a place, whatever it is painted with: a training
+    that goes on from another sees new ground if it begins where that one ended."""
     held_out: int = 40
     """Chips of other simulated ground, painted with other places, to be tried on."""
     chip_px: int = 512

@@ -2,10 +2,9 @@
 
     PYTHONPATH=. python tests/bench/bench_edges.py --on CHIPS [--checkpoint C] [--json F]
 
-LULC-Former answers once for a cell of 4 x 4 pixels and interpolates between cells, so beside an edge
-it cannot be right everywhere. How much of that it could know is shown by an observer who is told
-the share of each class around every fourth pixel, where the answers are placed, and interpolates
-these shares as the network does its logits.
+LULC-Former answers for every fourth pixel along each axis and interpolates between, so beside an
+edge it cannot be right everywhere. How much it could be is shown by an observer who is told the
+share of each class around those pixels and interpolates shares as the network does logits.
 """
 
 from __future__ import annotations

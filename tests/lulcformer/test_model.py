@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mapper.lulcformer.blocks import convolve_apart
+from mapper.lulcformer.blocks import LEAST_HEAD_WIDTH, attend, convolve_apart
 from mapper.lulcformer.model import MICRO, VARIANTS, LulcFormer, Variant
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -164,6 +164,22 @@ def test_reducing_keys_drops_rows_that_fill_no_patch() -> None:
     layer, x = nn.Conv2d(3, 5, 4, 4), torch.randn(2, 11, 9, 3)
     wanted = layer(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     torch.testing.assert_close(convolve_apart(layer, x), wanted)
+
+
+@pytest.mark.parametrize("width", [4, LEAST_HEAD_WIDTH, 24])
+def test_attention_of_narrow_heads_is_that_of_the_formula(width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    queries, keys, values = (
+        torch.randn(2, 3, n, width, dtype=torch.float64, generator=generator).requires_grad_()
+        for n in (40, 9, 9)
+    )
+    wanted = torch.softmax(queries @ keys.mT / width**0.5, dim=-1) @ values
+    found = attend(queries, keys, values)
+    assert found.shape == wanted.shape and torch.allclose(found, wanted, rtol=0, atol=1e-12)
+    parts, weights = (queries, keys, values), torch.randn_like(wanted)
+    slopes, expected = (torch.autograd.grad((x * weights).sum(), parts) for x in (found, wanted))
+    for one, other in zip(slopes, expected, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)
 
 
 def test_both_missing_tokens_are_learned(tokens: LulcFormer) -> None:
