@@ -119,6 +119,7 @@ def calibrate(
     from mapper.errors import RequestError
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer.checkpoint import load, save, survives_half
+    from mapper.lulcformer.settings import require_precision
     from mapper.lulcformer.weight_files import INDEX_SUFFIX, SUFFIX
     from mapper.production.room import make_folder, require_writable_file
 
@@ -130,8 +131,10 @@ def calibrate(
             f"--out is {out}, wanted a file such as {out.stem}{SUFFIX}, or for shards "
             f"{out.stem}{INDEX_SUFFIX}"
         )
+    where = str(resolve_device(device))
+    require_precision(precision)
     chips = chips_for(before, folder)
     make_folder(out.parent)
-    after = calibrated(before, chips, str(resolve_device(device)), precision)
+    after = calibrated(before, chips, where, precision)
     save(after, out, half=survives_half(after.weights))
     click.echo(f"temperature: {before.temperature:g} before, {after.temperature:g} now")

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 recipe_options = together(
     click.option("--recipe", "recipe_file", type=PATH, help="TOML file with any of the settings."),
     click.option("--simulated", type=int, help="Chips of simulated ground. [400; 0 with --chips]"),
-    click.option("--first-chip", type=int, help="Number of the first: another is new ground. [0]"),
+    click.option(
+        "--first-chip", type=int, help="Number of the first; others are other ground. [0]"
+    ),
     click.option(
         "--held-out", type=int, help="Simulated chips to be tried on. [40; 0 with --chips]"
     ),
@@ -99,7 +101,8 @@ def train(
         processes.require_even(recipe.parts)
         console = Console(stderr=True, quiet=not processes.is_first)
         lesson = _lesson(recipe, start, files, makers, console, processes)
-        keep_freed_memory()
+        if where.type == "cpu":
+            keep_freed_memory()
         trained = _trained(recipe, lesson, start, str(where), files, console, processes)
         if processes.is_first:
             click.echo("\n".join(_outcome(trained, files)))
@@ -157,7 +160,7 @@ def _make_chips(
     """Simulated chips in their folders; those that are there already are kept."""
     from mapper.cli.training_files import require_same_chips
     from mapper.dynamicworld.learn import make_simulated_chips
-    from mapper.dynamicworld.recipe import VALIDATION_SEED
+    from mapper.dynamicworld.recipe import FIRST_HELD_OUT_CHIP
     from mapper.dynamicworld.simulated_chips import chip_name
     from mapper.production.progress import Counter
     from mapper.simulated.spectra import Places
@@ -170,7 +173,7 @@ def _make_chips(
         ),
         (
             files.held_out,
-            range(VALIDATION_SEED, VALIDATION_SEED + recipe.held_out),
+            range(FIRST_HELD_OUT_CHIP, FIRST_HELD_OUT_CHIP + recipe.held_out),
             Places.HELD_OUT,
         ),
     ]

@@ -60,7 +60,7 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
 
     Raises:
         RequestError: `out` does not end in .safetensors: what is kept beside it is named by the
-            rest, and two trainings must not share that.
+            rest, and two trainings must not share that; or it is what is started from.
         OutputError: it cannot be written, or there is no room for the chips.
     """
     if out.name.endswith(INDEX_SUFFIX):
@@ -69,6 +69,11 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
         )
     if out.suffix != WEIGHTS:
         raise RequestError(f'--out is {out}, wanted a file such as "{out.name}{WEIGHTS}"')
+    if recipe.start and Path(recipe.start).resolve() == out.resolve():
+        raise RequestError(
+            f"--out is {out}, the weights to start from: a training that replaced them could not "
+            "be gone on with; give another --out"
+        )
     files = TrainingFiles(out)
     made = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in (files.training, files.held_out))
     missing = max(0, recipe.simulated + recipe.held_out - made)

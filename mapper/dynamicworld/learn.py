@@ -191,6 +191,14 @@ def _ranges(normalisation: Mapping[str, Normalisation]) -> dict[str, Range]:
     return {band: (n.low, n.high, n.mean, n.std) for band, n in normalisation.items()}
 
 
+def _painted(lesson: Lesson) -> str:
+    """Which of the training chips are simulated, for who wants to go on with others."""
+    if not lesson.simulated:
+        return ""
+    first, last = lesson.simulated[0], lesson.simulated[-1]
+    return f" ({len(lesson.simulated)} simulated, {first} to {last})"
+
+
 def _facts(
     lesson: Lesson, settings: TrainingSettings, trained: TrainedWeights, start: Checkpoint | None
 ) -> dict[str, str]:
@@ -200,11 +208,12 @@ def _facts(
     shaped before real ground did are simulated in part.
     """
     earlier = {} if start is None else start.facts
-    now = "yes" if lesson.simulated else "no"
+    count, painted_now = len(lesson.training), len(lesson.simulated)
+    now = {0: "no", count: "yes"}.get(painted_now, "in part")
     painted = {now, earlier.get("simulated", now)}
     source = earlier.get("source", lesson.source)
-    if lesson.source not in source:
-        source = f"{source}; {lesson.source}"
+    new = [one for one in lesson.source.split("; ") if one not in source.split("; ")]
+    source = "; ".join([source, *new])
     number = 1 + sum(name.startswith("training ") for name in earlier)
     scores = {
         f"validation {name}, {seen}": f"{measure(matrix):.3f}"
@@ -220,8 +229,7 @@ def _facts(
         "source": source,
         **{name: fact for name, fact in earlier.items() if name.startswith("training ")},
         f"training {number}": (
-            f"{len(lesson.training)} {'simulated ' if lesson.simulated else ''}chips of "
-            f"{lesson.window_px} px, {trained.step} of "
+            f"{count} chips of {lesson.window_px} px{_painted(lesson)}, {trained.step} of "
             f"{settings.steps} steps of {settings.batch}, learning rate "
             f"{settings.learning_rate:g}, {settings.precision} on {settings.device}, seed "
             f"{settings.seed}"

@@ -12,13 +12,13 @@ import psutil
 import torch
 from distributed.system import MEMORY_LIMIT
 
-from mapper.dynamicworld.chip_sets import bytes_of_chip, chip_set, processes_here, read_ahead
-from mapper.dynamicworld.chips import ChipFacts, chip_paths, facts_of, load_chip
+from mapper.dynamicworld.chip_sets import chip_set, processes_here, read_ahead
+from mapper.dynamicworld.chips import SUFFIX, ChipFacts, chip_paths, facts_of, load_chip
 from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
 from mapper.imagery.bands import Normalisation
 from mapper.lulcformer.checkpoint import Checkpoint
-from mapper.lulcformer.chips import Chips
+from mapper.lulcformer.chips import Chips, TensorChips
 from mapper.lulcformer.losses import class_weights
 from mapper.lulcformer.model import COARSEST_CELL_PX
 
@@ -40,8 +40,8 @@ class Lesson:
     """Side of the chips, with their frames."""
     source: str
     """Where the pixels and labels come from."""
-    simulated: bool
-    """True when any training chip is of painted ground."""
+    simulated: tuple[str, ...]
+    """Names of those training chips that are of painted ground, sorted."""
     tried_on_simulated: bool
     """True when any validation chip is."""
     class_counts: tuple[int, ...]
@@ -87,13 +87,16 @@ def lesson_of(
         normalisation = normalisation_of(chips, sample_step(len(paths), side))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     held_out = chip_set([chip.path for chip in tried], side, normalisation, room)
+    taken = held_out.nbytes if isinstance(held_out, TensorChips) else 0
     return Lesson(
-        training=chip_set(paths, side, normalisation, room - len(tried) * bytes_of_chip(side)),
+        training=chip_set(paths, side, normalisation, room - taken),
         validation=held_out,
         normalisation=normalisation,
         window_px=side,
         source="; ".join(sorted({chip.source for chip in learned})),
-        simulated=any(chip.simulated for chip in learned),
+        simulated=tuple(
+            sorted(chip.path.name.removesuffix(SUFFIX) for chip in learned if chip.simulated)
+        ),
         tried_on_simulated=any(chip.simulated for chip in tried),
         class_counts=tuple(map(sum, zip(*(chip.class_counts for chip in learned), strict=True))),
     )

@@ -28,7 +28,11 @@ _CLIPPED_PERCENT = (1, 99)
 
 def sample_step(chips: int, side: int) -> int:
     """The step at which so many chips of a side in pixels are sampled."""
-    step = max(SAMPLE_STEP, ceil(chips * side * side / SAMPLED_PIXELS))
+    return coprime(max(SAMPLE_STEP, ceil(chips * side * side / SAMPLED_PIXELS)), side)
+
+
+def coprime(step: int, side: int) -> int:
+    """The step, or the next one that has no divisor in common with a side."""
     while gcd(step, side) > 1:
         step += 1
     return step
@@ -47,9 +51,10 @@ def normalisation_of(chips: Iterable[Chip], step: int = SAMPLE_STEP) -> dict[str
     optical: list[npt.NDArray[np.uint16]] = []
     radar: list[npt.NDArray[np.float32]] = []
     for chip in chips:
-        seen = chip.optical.reshape(len(OPTICAL_NAMES), -1)[:, ::step]
+        own = coprime(step, chip.label.shape[1])  # smaller than its frame, as tiles of 510 px are
+        seen = chip.optical.reshape(len(OPTICAL_NAMES), -1)[:, ::own]
         optical.append(seen[:, (seen != OPTICAL_NODATA).all(axis=0)])
-        heard = chip.radar.reshape(len(RADAR_NAMES), -1)[:, ::step]
+        heard = chip.radar.reshape(len(RADAR_NAMES), -1)[:, ::own]
         radar.append(heard[:, np.isfinite(heard).all(axis=0)])
     return {
         **_ranges(OPTICAL_NAMES, optical, REFLECTANCE_SCALE),

@@ -13,8 +13,8 @@ from mapper.lulcformer.augment import Augmentation
 from mapper.lulcformer.model import COARSEST_CELL_PX, VARIANTS, Variant
 from mapper.lulcformer.settings import TrainingSettings
 
-VALIDATION_SEED = 10_000_000
-"""Simulated chips of this number and beyond are of other ground, painted with places kept out."""
+FIRST_HELD_OUT_CHIP = 10_000_000
+"""Simulated chips of this number and beyond are painted with measured places kept out."""
 _MOST_CHIP_PX = 2048
 _LONGEST_WARMUP = 100
 _LONGEST_AVERAGE = 0.999
@@ -33,8 +33,8 @@ _LIMITS = {
     "focal_gamma": (0.0, 10.0),
     "average_decay": (0.0, 0.99999),
     "warmup_steps": (0, 10**9),
-    "simulated": (0, VALIDATION_SEED),
-    "first_chip": (0, VALIDATION_SEED),
+    "simulated": (0, FIRST_HELD_OUT_CHIP),
+    "first_chip": (0, FIRST_HELD_OUT_CHIP),
     "held_out": (0, 10**7),
 }
 """Lowest and highest value of a setting; beyond it nothing is learned."""
@@ -47,8 +47,8 @@ class TrainingRecipe:
     simulated: int = 400
     """Chips of simulated ground to make and learn from."""
     first_chip: int = 0
-    """Number of the first of them. A number is a place, whatever it is painted with: a training
-    that goes on from another sees new ground if it begins where that one ended."""
+    """Number of the first of them. A number is a piece of ground and its weather: a training that
+    goes on from another sees new ground if it begins where that one ended."""
     held_out: int = 40
     """Chips of other simulated ground, painted with other places, to be tried on."""
     chip_px: int = 512
@@ -108,10 +108,10 @@ class TrainingRecipe:
                 f"chip_px is {self.chip_px}, wanted a multiple of {COARSEST_CELL_PX} "
                 f"up to {_MOST_CHIP_PX}"
             )
-        if self.first_chip + self.simulated > VALIDATION_SEED:
+        if self.first_chip + self.simulated > FIRST_HELD_OUT_CHIP:
             raise RequestError(
                 f"first_chip is {self.first_chip} and simulated {self.simulated}: chips from "
-                f"{VALIDATION_SEED} on are those to be tried on; give a lower first_chip"
+                f"{FIRST_HELD_OUT_CHIP} on are those to be tried on; give a lower first_chip"
             )
         if not (self.simulated or self.chips):
             raise RequestError("there is nothing to learn from; give simulated or chips")

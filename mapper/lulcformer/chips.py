@@ -76,8 +76,8 @@ class Chips(Protocol):
 class Coding:
     """How standardised pixels are stored as small integers: value = stored * step + lowest.
 
-    Standardised pixels are clipped, so they span few deviations: -6..10 in uint8 has steps of
-    0.06 deviations, in uint16 of 0.0002.
+    Standardised pixels are clipped, so they span few deviations: -10..10 in uint8 has steps of
+    0.08 deviations, in uint16 of 0.0003.
     """
 
     lowest: float = 0.0

@@ -11,9 +11,8 @@ import ctypes
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 """Parameters of mallopt(3)."""
-_NEVER_BYTES = 2**31 - 1
-"""The largest number mallopt takes: memory that is free at the end of the heap is given back only
-beyond it."""
+_NEVER = -1
+"""As mallopt(3) has it: what is free at the end of the heap is never given back."""
 _GROWTH_BYTES = 2**28
 """By what the heap grows beyond what is asked for."""
 
@@ -28,5 +27,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     # Without mapped blocks all memory is of the heap, whose parts are used again.
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_BYTES), (_M_TOP_PAD, _GROWTH_BYTES))
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER), (_M_TOP_PAD, _GROWTH_BYTES))
     return all(mallopt(parameter, value) for parameter, value in settings)

@@ -63,8 +63,8 @@ _PATCHES = {
 }
 """By class the share of its ground that shows another, how much that share varies from place to
 place, and what shows there, in about 31, 40, 18 and 11 % of it. Built-up ground shows almost
-nothing else in a dense town, and two thirds in a village of scattered houses; if half of that is
-trees, woods beside a house are taken for a village."""
+nothing else in a dense town, and two thirds in a village of scattered houses; if a third of
+that is trees, woods beside a house are taken for a village."""
 _PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
 _PATCH_COVER = np.zeros((9, 4), np.uint8)
 for _code, (_share, _varies, _covers) in _PATCHES.items():

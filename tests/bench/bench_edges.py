@@ -46,8 +46,9 @@ class Ring:
 
 def distance(label: Tensor) -> Tensor:
     """(chip, y, x) steps, diagonal ones too, to the next pixel that touches another class."""
-    near = torch.zeros(label.shape, dtype=torch.bool)
-    across, down = label[:, :, 1:] != label[:, :, :-1], label[:, 1:] != label[:, :-1]
+    near, known = torch.zeros(label.shape, dtype=torch.bool), label != UNLABELLED
+    across = (label[:, :, 1:] != label[:, :, :-1]) & known[:, :, 1:] & known[:, :, :-1]
+    down = (label[:, 1:] != label[:, :-1]) & known[:, 1:] & known[:, :-1]
     near[:, :, 1:] |= across
     near[:, :, :-1] |= across
     near[:, 1:] |= down
@@ -61,8 +62,9 @@ def distance(label: Tensor) -> Tensor:
 
 def of_cells(label: Tensor) -> Tensor:
     """(chip, y, x) the classes that the shares in cells tell."""
-    known = label.long().masked_fill(label == UNLABELLED, 0)
-    shares = F.one_hot(known, CLASS_COUNT).permute(0, 3, 1, 2).float()
+    known = label != UNLABELLED
+    codes = label.long().masked_fill(~known, 0)
+    shares = (F.one_hot(codes, CLASS_COUNT) * known[..., None]).permute(0, 3, 1, 2).float()
     # Weights as of a network's logits: one at the cell's middle, none at the next one's.
     ramp = 1 - torch.arange(1 - CELL_PX, CELL_PX).abs() / CELL_PX
     kernel = (ramp[:, None] * ramp / CELL_PX**2).expand(CLASS_COUNT, 1, -1, -1)

@@ -14,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from multiprocessing import get_context
@@ -70,10 +71,10 @@ def noise(side: int) -> TensorChips:
 def measure(mode: Mode) -> Measured:
     """A few steps; to be called in a fresh process."""
     if mode.keeps_memory and not keep_freed_memory():
-        raise SystemExit("the C library here keeps no memory on request; glibc's does")
+        raise RuntimeError("the C library here keeps no memory on request; glibc's does")
     chips = noise(mode.side_px)
     variant = replace(VARIANTS[mode.variant], missing_token=True)
-    trainer = Trainer(TrainingSettings(variant, 100, mode.batch, precision=mode.precision))
+    trainer = Trainer(TrainingSettings(variant, STEPS + 1, mode.batch, precision=mode.precision))
     trainer.learn(chips)
     found = []
     for _ in range(STEPS):
@@ -101,9 +102,10 @@ def main() -> None:
         for precision, keeps in product(given.precision or ["fp32", "bf16"], (False, True))
     ]
     turns = []
-    with get_context("spawn").Pool(1, maxtasksperchild=1) as alone:
+    alone = ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1)
+    with alone:
         for _ in range(TURNS):
-            turns.append([alone.apply(measure, (mode,)) for mode in modes])
+            turns.append([alone.submit(measure, mode).result() for mode in modes])
     best = [min(of_mode, key=lambda one: one.wall_s) for of_mode in zip(*turns, strict=True)]
     print("| precision | freed memory | s per chip | times as fast | CPU s | kernel s | peak MB |")
     print("| --- |" + " --- |" * 6)

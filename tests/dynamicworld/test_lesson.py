@@ -65,6 +65,9 @@ def test_what_does_not_fit_in_memory_stays_on_disk(tmp_path: Path) -> None:
     for chips, kinds in ((1, (FileChips, FileChips)), (4, (FileChips, TensorChips))):
         lesson = lesson_of(training, validation, memory_bytes=chips * bytes_of_chip(64))
         assert (type(lesson.training), type(lesson.validation)) == kinds
+    swapped = lesson_of(validation, training, memory_bytes=2 * bytes_of_chip(64))
+    assert isinstance(swapped.validation, FileChips), "three chips where two have room"
+    assert isinstance(swapped.training, TensorChips), "what stays on disk takes no memory"
     held = lesson_of(training, validation, memory_bytes=5 * bytes_of_chip(64))
     assert isinstance(held.training, TensorChips) and isinstance(held.validation, TensorChips)
     assert lesson.normalisation == held.normalisation and lesson.class_counts == held.class_counts

@@ -59,6 +59,18 @@ def test_a_sensor_that_saw_nothing_anywhere_is_named() -> None:
         normalisation_of([])
 
 
+def test_all_columns_of_tiles_smaller_than_their_frame_are_sampled() -> None:
+    chip = noise_chip(0, side=128)
+    narrow = replace(
+        chip,
+        optical=np.ascontiguousarray(chip.optical[:, :, :102]),
+        radar=np.ascontiguousarray(chip.radar[:, :, :102]),
+        label=np.ascontiguousarray(chip.label[:, :102]),
+    )
+    narrow.radar[0, :, ::51] = 99  # 102 is twice 51: that step would meet no other columns
+    assert normalisation_of([narrow], step=51)["VV"].low < 0
+
+
 @given(chips=st.integers(1, 200_000), side=st.sampled_from([64, 224, 255, 510, 512, 37 * 14]))
 def test_many_chips_are_sampled_more_thinly_and_in_all_columns(chips: int, side: int) -> None:
     step = sample_step(chips, side)

@@ -22,7 +22,7 @@ from mapper.cli import command_line
 from mapper.cli.training_files import CHIP_PIXEL_BYTES, TrainingFiles, training_files
 from mapper.cli.training_recipe import training_recipe
 from mapper.dynamicworld.chips import SUFFIX, Chip, load_chip, save_chip
-from mapper.dynamicworld.learn import calibrated
+from mapper.dynamicworld.learn import calibrated, learn
 from mapper.dynamicworld.lesson import chips_for, lesson_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import chip_name
@@ -255,6 +255,24 @@ def test_what_cannot_end_well_is_refused_before_any_chip_is_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_training_does_not_replace_what_it_starts_from(
+    tmp_path: Path, micro_checkpoint: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = shutil.copy(micro_checkpoint, tmp_path / "own.safetensors")
+    words = [
+        "train",
+        "--variant",
+        "micro",
+        "--start",
+        str(own),
+        "--out",
+        f"{tmp_path}/./own.safetensors",
+    ]
+    assert command_line(words) == RequestError.exit_code
+    assert "the weights to start from" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == [own]
+
+
 def test_chips_of_another_training_are_not_taken_for_this_ones(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -432,3 +450,17 @@ def test_weights_are_trained_further_with_other_dropped_paths(
     assert made.facts["simulated"] == "in part"
     assert made.facts["source"] == f"paint; {noise_chip(0).source}"
     assert made.normalisation == load(micro_checkpoint).normalisation
+
+
+@pytest.mark.slow
+def test_weights_of_painted_and_real_ground_say_so(tmp_path: Path) -> None:
+    folder_of(tmp_path / "chips", range(3))
+    painted = replace(noise_chip(9), simulated=True, source="paint")
+    save_chip(painted, tmp_path / "chips", "simulated-9")
+    folder_of(tmp_path / "others", range(5, 6))
+    recipe = TrainingRecipe(variant="micro", steps=1, batch=1, held_out=1)
+    lesson = lesson_of(tmp_path / "chips", tmp_path / "others")
+    made = learn(lesson, recipe.settings("cpu"), recipe.variant)
+    assert made.facts["simulated"] == "in part"
+    assert "4 chips of 64 px (1 simulated, simulated-9 to simulated-9)" in made.facts["training 1"]
+    assert made.facts["source"] == "noise; paint"
