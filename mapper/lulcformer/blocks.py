@@ -25,8 +25,8 @@ MLP_RATIO = 4
 
 
 LEAST_HEAD_WIDTH = 16
-"""Channels that a head has at least where attention is computed on a CPU: with the 8 of a small
-radar branch torch's kernels take 1.2 to 1.5 times as long (`tests/bench/bench_heads.py`)."""
+"""Channels that a head has at least where attention is computed on a CPU: with 8, as in the radar
+branch of `tiny`, torch's kernels take 1.3 to 1.6 times as long (`tests/bench/bench_heads.py`)."""
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
@@ -108,8 +108,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if queries.device.type != "cpu" or width >= LEAST_HEAD_WIDTH:
         return F.scaled_dot_product_attention(queries, keys, values)
     # Channels of zeros change no product and no gradient.
-    wide = (F.pad(part, (0, LEAST_HEAD_WIDTH - width)) for part in (queries, keys, values))
-    return F.scaled_dot_product_attention(*wide, scale=1 / sqrt(width))[..., :width]
+    q, k, v = (F.pad(part, (0, LEAST_HEAD_WIDTH - width)) for part in (queries, keys, values))
+    return F.scaled_dot_product_attention(q, k, v, scale=1 / sqrt(width))[..., :width]
 
 
 class Attention(nn.Module):
