@@ -158,7 +158,9 @@ def test_two_processes_make_the_weights_that_one_makes(recipe: Path, in_one_go: 
     assert together.temperature == alone.temperature
 
 
-@pytest.mark.parametrize("name", ["train-tiny.toml", "train-dynamic-world.toml"])
+@pytest.mark.parametrize(
+    "name", ["train-tiny.toml", "train-tiny-further.toml", "train-dynamic-world.toml"]
+)
 def test_the_recipes_that_come_along_are_understood(name: str) -> None:
     recipe = training_recipe(ROOT / "workflows" / name, {"steps": 7})
     assert recipe.steps == 7 and recipe.settings("cpu").steps == 7
