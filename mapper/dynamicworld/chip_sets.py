@@ -49,6 +49,11 @@ class FileChips:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def nbytes(self) -> int:
+        """What they take of memory: nothing that stays."""
+        return 0
+
     def take(self, indices: Tensor) -> Batch:
         """The chips of these indices, float32 as `TensorChips` gives them.
 

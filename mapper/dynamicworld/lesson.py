@@ -18,7 +18,7 @@ from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
 from mapper.imagery.bands import Normalisation
 from mapper.lulcformer.checkpoint import Checkpoint
-from mapper.lulcformer.chips import Chips, TensorChips
+from mapper.lulcformer.chips import Chips
 from mapper.lulcformer.losses import class_weights
 from mapper.lulcformer.model import COARSEST_CELL_PX
 
@@ -87,9 +87,8 @@ def lesson_of(
         normalisation = normalisation_of(chips, sample_step(len(paths), side))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     held_out = chip_set([chip.path for chip in tried], side, normalisation, room)
-    taken = held_out.nbytes if isinstance(held_out, TensorChips) else 0
     return Lesson(
-        training=chip_set(paths, side, normalisation, room - taken),
+        training=chip_set(paths, side, normalisation, room - held_out.nbytes),
         validation=held_out,
         normalisation=normalisation,
         window_px=side,

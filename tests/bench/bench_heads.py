@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mapper.lulcformer.blocks import LEAST_HEAD_WIDTH, attend
+from mapper.lulcformer.blocks import attend
 from mapper.lulcformer.settings import PRECISIONS
 
 STAGES = ((16384, 1), (4096, 2), (1024, 5), (256, 8))
@@ -39,6 +39,12 @@ def fastest_ms(work: Callable[[], object]) -> float:
         work()
         found.append(time.thread_time() - started)
     return 1000 * min(found)
+
+
+def noise(queries: int, heads: int, width: int, precision: str) -> list[Tensor]:
+    """Queries, keys and values, (image, head, token, channel)."""
+    shapes = [(1, tokens, heads, width) for tokens in (queries, KEYS, KEYS)]
+    return [torch.randn(shape).to(PRECISIONS[precision]).transpose(1, 2) for shape in shapes]
 
 
 def forward(how: Callable[..., Tensor], parts: list[Tensor]) -> None:
@@ -66,14 +72,9 @@ def main() -> None:
     for queries, heads in STAGES:
         for name in ("fp32", "bf16"):
             for work in (forward, both_ways):
-                ms = {}
-                for width in WIDTHS:
-                    shapes = [(1, tokens, heads, width) for tokens in (queries, KEYS, KEYS)]
-                    parts = [torch.randn(shape).to(PRECISIONS[name]) for shape in shapes]
-                    by_head = [part.transpose(1, 2) for part in parts]
-                    ms[width] = fastest_ms(partial(work, plain, by_head))
-                    if width < LEAST_HEAD_WIDTH:
-                        padded = fastest_ms(partial(work, attend, by_head))
+                parts = {width: noise(queries, heads, width, name) for width in WIDTHS}
+                ms = {width: fastest_ms(partial(work, plain, parts[width])) for width in WIDTHS}
+                padded = fastest_ms(partial(work, attend, parts[8]))
                 what = f"{name}, {work.__name__.replace('_', ' ')}"
                 cells = " | ".join(
                     f"{value:.2f}" for value in (*ms.values(), padded, ms[8] / padded)

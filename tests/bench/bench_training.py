@@ -14,10 +14,8 @@ import json
 import resource
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -27,6 +25,7 @@ from mapper.lulcformer.memory import keep_freed_memory
 from mapper.lulcformer.model import VARIANTS
 from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
 from mapper.lulcformer.trainer import Trainer
+from mapper.pool import pool
 
 TURNS = 2
 STEPS = 4
@@ -88,6 +87,12 @@ def measure(mode: Mode) -> Measured:
     return min(found, key=lambda steps: steps.wall_s)
 
 
+def alone(mode: Mode) -> Measured:
+    """What `measure` finds in a process of its own."""
+    with pool(1) as process:
+        return process.submit(measure, mode).result()
+
+
 def main() -> None:
     """Print a table; ratios are to the first row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -101,11 +106,7 @@ def main() -> None:
         Mode(given.variant, precision, keeps, given.side, given.batch)
         for precision, keeps in product(given.precision or ["fp32", "bf16"], (False, True))
     ]
-    turns = []
-    alone = ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1)
-    with alone:
-        for _ in range(TURNS):
-            turns.append([alone.submit(measure, mode).result() for mode in modes])
+    turns = [[alone(mode) for mode in modes] for _ in range(TURNS)]
     best = [min(of_mode, key=lambda one: one.wall_s) for of_mode in zip(*turns, strict=True)]
     print("| precision | freed memory | s per chip | times as fast | CPU s | kernel s | peak MB |")
     print("| --- |" + " --- |" * 6)

@@ -261,15 +261,8 @@ def test_a_training_does_not_replace_what_it_starts_from(
     tmp_path: Path, micro_checkpoint: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     own = shutil.copy(micro_checkpoint, tmp_path / "own.safetensors")
-    words = [
-        "train",
-        "--variant",
-        "micro",
-        "--start",
-        str(own),
-        "--out",
-        f"{tmp_path}/./own.safetensors",
-    ]
+    words = ["train", "--variant", "micro", "--start", str(own)]
+    words += ["--out", f"{tmp_path}/./own.safetensors"]
     assert command_line(words) == RequestError.exit_code
     assert "the weights to start from" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == [own]
