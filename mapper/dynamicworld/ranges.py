@@ -19,7 +19,7 @@ from mapper.imagery.bands import (
 )
 
 SAMPLE_STEP = 37
-"""Of every so many pixels of a chip one counts; coprime to the side, so that columns vary."""
+"""Of every so many pixels of a chip one counts, if the chips are few."""
 SAMPLED_PIXELS = 8_000_000
 """At most about so many pixels count, 28 bytes each, however many chips there are: they place a
 percentile to within 0.01 % of the pixels, and the variety between chips is not thinned out."""
@@ -28,12 +28,12 @@ _CLIPPED_PERCENT = (1, 99)
 
 def sample_step(chips: int, side: int) -> int:
     """The step at which so many chips of a side in pixels are sampled."""
-    return coprime(max(SAMPLE_STEP, ceil(chips * side * side / SAMPLED_PIXELS)), side)
+    return max(SAMPLE_STEP, ceil(chips * side * side / SAMPLED_PIXELS))
 
 
-def coprime(step: int, side: int) -> int:
-    """The step, or the next one that has no divisor in common with a side."""
-    while gcd(step, side) > 1:
+def _coprime(step: int, width: int) -> int:
+    """The step, or the next with no divisor in common with a width, so that it meets all columns."""
+    while gcd(step, width) > 1:
         step += 1
     return step
 
@@ -43,7 +43,7 @@ def normalisation_of(chips: Iterable[Chip], step: int = SAMPLE_STEP) -> dict[str
 
     Args:
         chips: looked at one after the other; only a sample of their valid pixels is kept.
-        step: of every so many pixels one counts, see `sample_step`.
+        step: of every so many pixels about one counts, see `sample_step`.
 
     Raises:
         RequestError: no chip has a valid pixel of some sensor.
@@ -51,7 +51,7 @@ def normalisation_of(chips: Iterable[Chip], step: int = SAMPLE_STEP) -> dict[str
     optical: list[npt.NDArray[np.uint16]] = []
     radar: list[npt.NDArray[np.float32]] = []
     for chip in chips:
-        own = coprime(step, chip.label.shape[1])  # smaller than its frame, as tiles of 510 px are
+        own = _coprime(step, chip.label.shape[1])
         seen = chip.optical.reshape(len(OPTICAL_NAMES), -1)[:, ::own]
         optical.append(seen[:, (seen != OPTICAL_NODATA).all(axis=0)])
         heard = chip.radar.reshape(len(RADAR_NAMES), -1)[:, ::own]

@@ -149,11 +149,15 @@ def _archive_cases(folder: Path, geometry: BaseGeometry | None, period: Period) 
         search(archive(str(folder)), around, period), Choice(), area=folder.name, period=period
     ).kept
     land = [outline for outline in outlines(around) if outline.zone.name in rasters]
-    tiles = [(outline, tile) for outline in land for tile in Grid(TILE_PX).tiles_over(outline)]
+    tiles = [
+        (outline, tile)
+        for outline in land
+        for tile in Grid(TILE_PX).tiles_over(outline)
+        if (_truth(rasters[tile.zone.name], outline, tile.region) != NODATA).any()
+    ]
     cases = (
-        case
+        _tile_case(rasters[tile.zone.name], outline, tile.region, scenes, tile.name)
         for outline, tile in tiles
-        if (case := _tile_case(rasters[tile.zone.name], outline, tile.region, scenes, tile.name))
     )
     return Cases(f"the archive {folder.name}", _simulated(scenes), len(tiles), cases)
 
@@ -164,12 +168,10 @@ def _simulated(scenes: Iterable[Scene]) -> bool:
 
 def _tile_case(
     path: Path, outline: Outline, region: Region, scenes: Iterable[Scene], name: str
-) -> Case | None:
-    """A tile of an archive, read as a run reads it; None where no class is known."""
-    truth = np.where(outline.mask(region), _truth(path, region), NODATA).astype(np.uint8)
+) -> Case:
+    """A tile of an archive whose truth is known somewhere, read as a run reads it."""
+    truth = _truth(path, outline, region)
     known = truth != NODATA
-    if not known.any():
-        return None
     needed = needed_region(region, known)
     composite = read_composite(
         looks_of(scenes, region.zone), needed, wanted=windows_touching(region, known)
@@ -179,8 +181,8 @@ def _tile_case(
     return Case(name, composite, inside, truth[inside.slices_in(region)], alone=False)
 
 
-def _truth(path: Path, region: Region) -> npt.NDArray[np.uint8]:
-    """(y, x) over a region, from a raster on the lattice of its zone."""
+def _truth(path: Path, outline: Outline, region: Region) -> npt.NDArray[np.uint8]:
+    """(y, x) over a region, NODATA outside the outline; the raster is on the lattice of its zone."""
     west, south, east, north = region.geobox.extent.boundingbox
     with rasterio.open(path) as raster:
         window = from_bounds(west, south, east, north, raster.transform)
@@ -188,6 +190,7 @@ def _truth(path: Path, region: Region) -> npt.NDArray[np.uint8]:
         found: npt.NDArray[np.uint8] = raster.read(
             1, window=window, boundless=True, fill_value=NODATA
         )
+    found[~outline.mask(region)] = NODATA
     return found
 
 

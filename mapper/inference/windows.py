@@ -38,6 +38,8 @@ class Array(Protocol):
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+
     def __iadd__(self, other: Any, /) -> Self: ...
 
 
@@ -130,9 +132,13 @@ class Seams(Generic[A]):
             self._above, self._below = (self._below if started_next_row else {}), {}
             before = None
         self._add_neighbours(window, piece, before)
-        self._above.pop(window.left, None)  # nobody asks again
-        # Plus zero is a copy; a slice would keep its whole window in memory.
-        self._below[window.left] = piece[:, STRIDE_PX:, :STRIDE_PX] + 0
+        edge = piece[:, STRIDE_PX:, :STRIDE_PX]
+        if window.left in self._above:
+            kept = self._above.pop(window.left)  # nobody asks again, so its memory serves once more
+            kept[:] = edge
+        else:
+            kept = edge + 0  # a copy; a slice would keep its whole window in memory
+        self._below[window.left] = kept
         self._before = (window, piece)
 
     def _add_neighbours(self, window: Region, piece: A, before: tuple[Region, A] | None) -> None:

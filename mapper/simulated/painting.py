@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.land.grid import Region
+from mapper.land.legend import NODATA
 from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
 from mapper.simulated.ground import DRIFT
 from mapper.simulated.landscape import FIELD, Landscape, belt_latitude, landscape
-from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix
+from mapper.simulated.noise import GAUSS, NOISE_SPREAD, gradient, hash3, mix, unit
 from mapper.simulated.spectra import (
     RANK,
     Places,
@@ -31,7 +32,7 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 9
+VERSION = 10
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4
@@ -55,7 +56,7 @@ _PATCHES = {
     TREES: (0.08, 0.08, (SHRUB, GRASS, GRASS, BARE)),
     GRASS: (0.08, 0.08, (TREES, SHRUB, BARE, CROPS)),
     FLOODED: (0.08, 0.08, (WATER, GRASS, TREES, SHRUB)),
-    CROPS: (0.03, 0.04, (TREES, GRASS, BARE, SHRUB)),
+    CROPS: (0.05, 0.05, (TREES, GRASS, BARE, BUILT)),
     SHRUB: (0.12, 0.10, (TREES, GRASS, BARE, BARE)),
     BUILT: (0.40, 0.28, (GRASS, GRASS, TREES, BARE)),
     BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
@@ -69,6 +70,10 @@ _PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
 _PATCH_COVER = np.zeros((9, 4), np.uint8)
 for _code, (_share, _varies, _covers) in _PATCHES.items():
     _PATCH_SHARE[_code], _PATCH_SPREAD[_code], _PATCH_COVER[_code] = _share, _varies, _covers
+_HEDGED_M = 3000.0
+"""Wavelength at which land with hedges and open fields change."""
+_HEDGED, _HEDGED_SPREAD = 0.14, 0.20
+"""Share of the borders between fields that are no mere line: its mean, and how much it varies."""
 _SEED = 12000
 
 
@@ -142,8 +147,9 @@ def _shown(
 ) -> npt.NDArray[np.uint8]:
     """(y, x) class that a pixel looks like: its own, or that of a patch of something else.
 
-    No ground of 10 m labels is pure: gardens lie between houses, trees stand in fields, woods have
-    clearings, and labels follow none of them. Roads, whose unit is no block, have no patches.
+    No ground of 10 m labels is pure: gardens lie between houses, trees and farms stand in fields,
+    hedges part them, woods have clearings, and labels follow none of these. Roads, whose unit is no
+    block, have no patches.
     """
     shown = truth.copy()
     normal = NOISE_SPREAD
@@ -154,6 +160,11 @@ def _shown(
             if is_road or _PATCH_SHARE[code] == 0:
                 continue
             a, b, c = x[row, column], y[row, column], z[row, column]
+            if code in (CROPS, GRASS):
+                hedge = _hedge(_border(unit, row, column), a, b, c)
+                if hedge != NODATA:
+                    shown[row, column] = hedge
+                    continue
             far = 1.0 / _DENSITY_M
             dense = gradient(a * far, b * far, c * far, _SEED + 31) / normal
             near = 1.0 / _PATCH_M
@@ -171,6 +182,33 @@ def _shown(
             else:
                 shown[row, column] = _PATCH_COVER[code, 2 if kind < 1.2 else 3]
     return shown
+
+
+@numba.njit(cache=True, inline="always")
+def _border(unit: npt.NDArray[np.uint32], row: int, column: int) -> np.uint32:
+    """The hash of the border between a field and the one east or south of its pixel, or 0."""
+    own = unit[row, column]
+    if own < FIELD:
+        return np.uint32(0)
+    for down, right in ((0, 1), (1, 0)):
+        if row + down < unit.shape[0] and column + right < unit.shape[1]:
+            other = unit[row + down, column + right]
+            if other >= FIELD and other != own:
+                return mix(own ^ other)
+    return np.uint32(0)
+
+
+@numba.njit(cache=True, inline="always")
+def _hedge(border: np.uint32, x: float, y: float, z: float) -> int:
+    """The class that the border of two fields looks like, NODATA where it is a mere line."""
+    if border == 0:
+        return NODATA
+    far = 1.0 / _HEDGED_M
+    closed = gradient(x * far, y * far, z * far, _SEED + 34) / NOISE_SPREAD
+    if unit(border) >= _HEDGED + _HEDGED_SPREAD * closed:
+        return NODATA
+    kind = unit(mix(border))
+    return TREES if kind < 0.55 else SHRUB if kind < 0.75 else GRASS
 
 
 def _palettes(

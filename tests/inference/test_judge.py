@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import torch
 from rasterio.windows import from_bounds
 
@@ -140,6 +141,12 @@ def test_a_part_of_chips_is_not_asked_for_in_vain(
     capfd.readouterr()
     assert command_line(["evaluate", "--on", str(tmp_path), "--aoi-id", "5"]) == 2
     assert "neither --country nor --aoi was given" in capfd.readouterr().err
+
+
+def test_only_tiles_of_known_truth_are_cases(small_archive: Path) -> None:
+    folder = small_archive.parent
+    around = shapely.box(8.5, 46.6, 10.5, 47.7)
+    assert cases_in(folder, around).count == cases_in(folder).count > 0
 
 
 @pytest.mark.slow

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ground_samples import FIJI, PLAIN, VALLEY, shifted
+from ground_samples import FARMLAND, FIJI, PLAIN, VALLEY, shifted
 
 from mapper.land.grid import Region
+from mapper.simulated.cover import CROPS, SHRUB, TREES
+from mapper.simulated.landscape import FIELD
 from mapper.simulated.looks import (
     DN_STEP,
     EQUIVALENT_LOOKS,
@@ -45,6 +47,17 @@ def test_overlapping_regions_see_the_same_pixels(region: Region) -> None:
 def test_a_region_of_broken_20_m_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="whole 20 m pixels"):
         surface(shifted(PLAIN, 1, 0))
+
+
+def test_some_borders_of_fields_look_like_trees_and_stay_fields() -> None:
+    painted = surface(FARMLAND)
+    wide = painted.landscape
+    here, east = wide.unit[:, :-1], wide.unit[:, 1:]
+    border = (here >= FIELD) & (east >= FIELD) & (here != east)
+    crops = wide.truth[:, :-1] == CROPS
+    wooded = np.isin(painted.shown[:, :-1], (TREES, SHRUB))
+    assert 0.03 < wooded[crops & border].mean() < 0.5
+    assert wooded[crops & ~border].mean() < 0.5 * wooded[crops & border].mean()
 
 
 def test_newer_baselines_add_a_thousand_to_every_number() -> None:
