@@ -32,7 +32,7 @@ def sample_step(chips: int, side: int) -> int:
 
 
 def _coprime(step: int, width: int) -> int:
-    """The step, or the next with no divisor in common with a width, so that it meets all columns."""
+    """The step, or the next with no divisor in common with a width: it meets all columns."""
     while gcd(step, width) > 1:
         step += 1
     return step

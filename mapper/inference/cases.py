@@ -182,7 +182,7 @@ def _tile_case(
 
 
 def _truth(path: Path, outline: Outline, region: Region) -> npt.NDArray[np.uint8]:
-    """(y, x) over a region, NODATA outside the outline; the raster is on the lattice of its zone."""
+    """(y, x) over a region, NODATA outside the outline; the raster lies on its zone's lattice."""
     west, south, east, north = region.geobox.extent.boundingbox
     with rasterio.open(path) as raster:
         window = from_bounds(west, south, east, north, raster.transform)
