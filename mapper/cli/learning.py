@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,7 @@ def train(
     import torch
 
     from mapper.cli.training_files import (
+        only_training,
         require_chips,
         require_start,
         training_files,
@@ -97,8 +98,10 @@ def train(
     start = checkpoint.load(Path(recipe.start)) if recipe.start else None
     if start is not None:
         require_start(start, recipe)
-    with joined(where) as processes:
+    with joined(where) as processes, ExitStack() as held:
         processes.require_even(recipe.parts)
+        if processes.is_first:
+            held.enter_context(only_training(files))
         console = Console(stderr=True, quiet=not processes.is_first)
         lesson = _lesson(recipe, start, files, makers, console, processes)
         if where.type == "cpu":
@@ -214,13 +217,11 @@ def _trained(
     from mapper.lulcformer.curves import curves_to
     from mapper.lulcformer.events import Learned, Stepped
     from mapper.production.progress import Counter
-    from mapper.production.room import make_folder
     from mapper.production.stopping import noting, stop_if_asked
 
     settings = recipe.settings(device, weights_of_classes(lesson, recipe.class_balance))
     listeners: Sequence[Callable[[Event], None]] = []
     if processes.is_first:
-        make_folder(files.report)  # and with it the folder of the state and of the weights
         listeners = [curves_to(files.curves, _title(lesson))]
     # A signal ends a training after the step it comes in. One process of several cannot wait for
     # that: the others would wait for it.

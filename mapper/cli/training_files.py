@@ -6,18 +6,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
+
+import torch
 
 from mapper.dynamicworld.chips import SUFFIX, chip_paths, facts_of
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.dynamicworld.simulated_chips import SOURCE
-from mapper.errors import CheckpointError, RequestError
+from mapper.errors import CheckpointError, OutputError, RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
 from mapper.land.legend import CLASS_NAMES
 from mapper.lulcformer.checkpoint import Checkpoint, require
+from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.weight_files import INDEX_SUFFIX
 from mapper.lulcformer.weight_files import SUFFIX as WEIGHTS
-from mapper.production.room import require_writable_file
+from mapper.production.locked import locked
+from mapper.production.room import make_folder, require_writable_file
 
+STATE_BYTES = 5 * 4
+"""Of each parameter: the weights, their average, two moments of the optimiser, the best."""
 CHIP_PIXEL_BYTES = 25
 """What a pixel of a chip takes on the disk before it is zipped; two thirds of that are usual."""
 
@@ -61,7 +68,7 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
     Raises:
         RequestError: `out` does not end in .safetensors: what is kept beside it is named by the
             rest, and two trainings must not share that; or it is what is started from.
-        OutputError: it cannot be written, or there is no room for the chips.
+        OutputError: it cannot be written, or there is no room for the chips and the state.
     """
     if out.name.endswith(INDEX_SUFFIX):
         raise RequestError(
@@ -77,8 +84,32 @@ def training_files(out: Path, recipe: TrainingRecipe) -> TrainingFiles:
     files = TrainingFiles(out)
     made = sum(len(list(folder.glob(f"*{SUFFIX}"))) for folder in (files.training, files.held_out))
     missing = max(0, recipe.simulated + recipe.held_out - made)
-    require_writable_file(out, missing * recipe.chip_px**2 * CHIP_PIXEL_BYTES)
+    state = STATE_BYTES * _parameters(recipe.network())
+    # The old state is there until the new one is whole.
+    kept = state if files.state.exists() else 2 * state
+    require_writable_file(out, missing * recipe.chip_px**2 * CHIP_PIXEL_BYTES + kept)
     return files
+
+
+def _parameters(variant: Variant) -> int:
+    """How many numbers a network learns; none of them is made."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in LulcFormer(variant).parameters())
+
+
+def only_training(files: TrainingFiles) -> IO[str]:
+    """The lock of a training's report, held while it is open: two would write the same files.
+
+    Raises:
+        OutputError: another training holds it, or the folder cannot be made or written.
+    """
+    make_folder(files.report)  # and with it the folder of the state and of the weights
+    try:
+        return locked(files.report, "training")
+    except OSError as error:
+        raise OutputError(
+            f"{files.report} cannot be written: {error.strerror}; choose another --out"
+        ) from error
 
 
 def require_chips(folders: Sequence[str]) -> None:

@@ -37,6 +37,7 @@ def training_recipe(path: Path | None, flags: Mapping[str, Any]) -> TrainingReci
     """
     table = {} if path is None else table_in(path)
     source = f"recipe {path}"
+    refuse_unknown(table, [entry.name for entry in fields(TrainingRecipe)], source)
     changes = table.pop(AUGMENTATION_TABLE, {})
     if not isinstance(changes, dict):
         raise RequestError(f"{source}: {AUGMENTATION_TABLE} is a table, [{AUGMENTATION_TABLE}]")

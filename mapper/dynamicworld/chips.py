@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from mapper.errors import OutputError, RequestError
 from mapper.imagery.bands import OPTICAL_BANDS, OPTICAL_NODATA, RADAR_BANDS
 from mapper.land.legend import CLASS_COUNT, NODATA
 from mapper.lulcformer.losses import count_classes
+from mapper.lulcformer.weight_files import replace_file
 
 CHIP_PX = 512
 SUFFIX = ".chip.npz"
@@ -69,6 +70,11 @@ class Chip:
                 f"chip {self.place}: optical {self.optical.shape} and radar {self.radar.shape} do "
                 f"not fit labels {shape}; wanted {wanted[0]} and {wanted[1]}"
             )
+        if self.optical.dtype != np.uint16 or not np.issubdtype(self.radar.dtype, np.floating):
+            raise RequestError(
+                f"chip {self.place}: optical is {self.optical.dtype} and radar {self.radar.dtype}; "
+                "wanted uint16 (reflectance times 10,000) and float32 (dB)"
+            )
         _require_codes(self.label)
 
 
@@ -108,7 +114,6 @@ def save_chip(chip: Chip, folder: Path, name: str) -> Path:
         OutputError: the folder cannot be written.
     """
     path = folder / f"{name}{SUFFIX}"
-    partial = path.with_suffix(".part")
     steps = np.round(np.nan_to_num(chip.radar, nan=0) / _RADAR_STEP_DB)
     radar = np.where(np.isfinite(chip.radar), np.clip(steps, -32767, 32767), _RADAR_NODATA)
     arrays: dict[str, npt.NDArray[np.generic]] = {
@@ -119,17 +124,23 @@ def save_chip(chip: Chip, folder: Path, name: str) -> Path:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=_ZIP_LEVEL) as file:
-            for key, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, array, allow_pickle=False)
-                file.writestr(f"{key}.npy", content.getbuffer())
-        partial.replace(path)
+        replace_file(path, _zipped(arrays))
     except OSError as error:
         raise OutputError(
             f"chip {path} cannot be written ({error.strerror}); choose another folder"
         ) from error
     return path
+
+
+def _zipped(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes:
+    """What numpy's savez_compressed would write, at a lower level of compression."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=_ZIP_LEVEL) as file:
+        for key, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            file.writestr(f"{key}.npy", content.getbuffer())
+    return whole.getvalue()
 
 
 def load_chip(path: Path) -> Chip:
@@ -193,7 +204,9 @@ def framed(chip: Chip, side: int) -> Chip:
 
 
 def _require_codes(label: npt.NDArray[np.uint8]) -> None:
-    """Raise ValueError where a label is neither a class nor 255."""
+    """Raise ValueError where labels are no uint8, or one is neither a class nor 255."""
+    if label.dtype != np.uint8:
+        raise ValueError(f"labels are {label.dtype}, wanted uint8")
     strange = label[(label >= CLASS_COUNT) & (label != NODATA)]
     if strange.size:
         raise ValueError(f"label {strange[0]} is no class, wanted 0..{CLASS_COUNT - 1} or {NODATA}")

@@ -95,11 +95,9 @@ def learn(
     """
     if start is not None:
         _require_same(start, lesson, settings)
-    device = torch.device(settings.device)
     trained = train(
         settings,
-        near(lesson.training, device),
-        near(lesson.validation, device),
+        *near([lesson.training, lesson.validation], torch.device(settings.device)),
         on_event,
         state_file,
         None if start is None else start.weights,
@@ -140,7 +138,7 @@ def calibrated(
     where = torch.device(device)
     temperature = fitted_temperature(
         model_of(checkpoint).to(where),
-        near(chips, where),
+        *near([chips], where),
         batch=batch,
         precision=PRECISIONS[precision],
     )
@@ -156,7 +154,7 @@ def report_on(checkpoint: Checkpoint, lesson: Lesson, settings: TrainingSettings
     device = torch.device(settings.device)
     before, after = tallied(
         model_of(checkpoint).to(device),
-        near(lesson.validation, device),
+        *near([lesson.validation], device),
         temperatures=(1.0, checkpoint.temperature),
         batch=settings.chips_per_pass,
         precision=PRECISIONS[settings.precision],
@@ -211,9 +209,9 @@ def _facts(
     count, painted_now = len(lesson.training), len(lesson.simulated)
     now = {0: "no", count: "yes"}.get(painted_now, "in part")
     painted = {now, earlier.get("simulated", now)}
-    source = earlier.get("source", lesson.source)
-    new = [one for one in lesson.source.split("; ") if one not in source.split("; ")]
-    source = "; ".join([source, *new])
+    told = earlier.get("source", "")
+    new = [one for one in lesson.sources if f"; {one}; " not in f"; {told}; "]
+    source = "; ".join([*([told] if told else []), *new])
     number = 1 + sum(name.startswith("training ") for name in earlier)
     scores = {
         f"validation {name}, {seen}": f"{measure(matrix):.3f}"

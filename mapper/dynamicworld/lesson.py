@@ -38,8 +38,8 @@ class Lesson:
     """By band: of the training chips, or as it was given."""
     window_px: int
     """Side of the chips, with their frames."""
-    source: str
-    """Where the pixels and labels come from."""
+    sources: tuple[str, ...]
+    """Where the pixels and labels come from, sorted."""
     simulated: tuple[str, ...]
     """Names of those training chips that are of painted ground, sorted."""
     tried_on_simulated: bool
@@ -92,7 +92,7 @@ def lesson_of(
         validation=held_out,
         normalisation=normalisation,
         window_px=side,
-        source="; ".join(sorted({chip.source for chip in learned})),
+        sources=tuple(sorted({chip.source for chip in learned})),
         simulated=tuple(
             sorted(chip.path.name.removesuffix(SUFFIX) for chip in learned if chip.simulated)
         ),

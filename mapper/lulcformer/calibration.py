@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, nan
 
 import torch
 from torch import Tensor
@@ -115,8 +115,12 @@ def reliability(tallied: Tally) -> list[Bin]:
 
 
 def expected_calibration_error(tallied: Tally) -> float:
-    """Mean distance of confidence from accuracy over the bins, weighted by their pixels."""
-    return sum(bin_.share * abs(bin_.confidence - bin_.accuracy) for bin_ in reliability(tallied))
+    """Mean distance of confidence from accuracy over the bins, weighted by their pixels.
+
+    Not a number where nothing was answered.
+    """
+    bins = reliability(tallied)
+    return sum(b.share * abs(b.confidence - b.accuracy) for b in bins) if bins else nan
 
 
 def fitted_temperature(
@@ -132,7 +136,7 @@ def fitted_temperature(
         chips: of places from which nothing was learned, shown with both sensors.
 
     Raises:
-        RequestError: nothing is labelled.
+        RequestError: nothing that is seen is labelled.
     """
     kept, labels = [], []
     per_chip = max(1, SAMPLED_PIXELS // max(1, len(chips)))
@@ -144,8 +148,8 @@ def fitted_temperature(
             labels.append(one.flatten()[places].long().cpu())
     if not sum(map(len, labels)):
         raise RequestError(
-            "no pixel of the validation chips is labelled, so no temperature can be fitted; give "
-            "chips with labels"
+            "no pixel of the validation chips is both labelled and seen, so no temperature can be "
+            "fitted; give other chips"
         )
     return likeliest_temperature(torch.cat(kept), torch.cat(labels))
 

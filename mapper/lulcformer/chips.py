@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import torch
@@ -170,16 +171,20 @@ class Some:
         self.chips.expect(self.places[indices])
 
 
-def near(chips: Chips, device: torch.device) -> Chips:
-    """Chips where they are learned from: in a device's memory, if half of what is free has room.
+def near(sets: Sequence[Chips], device: torch.device) -> list[Chips]:
+    """Sets of chips where they are used: in a device's memory, as far as half of what is free goes.
 
     Others stay where they are, and each batch is moved as it is taken.
     """
-    if not isinstance(chips, TensorChips):
-        return chips
-    if device.type == "cuda" and 2 * chips.nbytes > torch.cuda.mem_get_info(device)[0]:
-        return chips
-    return chips.to(device)
+    room = torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else inf
+    placed: list[Chips] = []
+    for chips in sets:
+        if isinstance(chips, TensorChips) and chips.nbytes <= room:
+            room -= chips.nbytes
+            placed.append(chips.to(device))
+        else:
+            placed.append(chips)
+    return placed
 
 
 def concatenated(batches: Sequence[Batch]) -> Batch:

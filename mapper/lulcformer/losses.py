@@ -44,7 +44,8 @@ def focal_loss(
     loss = (1 - smoothing) * told + smoothing / classes * surprise.sum(1)
     weight = pixel_weights(label, class_weights)
     whole = weight.sum() if total is None else total
-    return (loss * weight).sum() / whole.clamp_min(torch.finfo(torch.float32).tiny)
+    # Nothing weighs nothing: divided by a tiny number, a scaled gradient would be infinity times 0.
+    return (loss * weight).sum() / torch.where(whole > 0, whole, 1)
 
 
 def pixel_weights(label: Tensor, class_weights: Tensor | None = None) -> Tensor:

@@ -190,6 +190,11 @@ class Trainer:
         }
         self.processes.add_up(list(confusions.values()))
         confusions = {seen: matrix.cpu() for seen, matrix in confusions.items()}
+        if not confusions["both"].any():
+            raise RequestError(
+                f"no labelled pixel of the {len(chips)} validation chips is seen by any sensor, so "
+                "no weights can be chosen; give others"
+            )
         # By both sensors: what a missing one costs is decided by how often training drops it.
         best = self.best is None or mean_iou(confusions["both"]) > mean_iou(
             self.best.confusions["both"]

@@ -55,9 +55,9 @@ def train(
             masks of both with logits is trained by the same course.
 
     Raises:
-        RequestError: there are no chips, the loss is no longer a number, `state_file` belongs to
-            other settings, chips or first weights, or the processes cannot share the batch's
-            parts evenly.
+        RequestError: there are no chips, no validation pixel is labelled and seen, the loss is no
+            longer a number, `state_file` belongs to other settings, chips or first weights, a GPU's
+            memory is too small, or the processes cannot share the batch's parts evenly.
         OutputError: `state_file` cannot be written.
     """
     if not len(training_chips) or not len(validation_chips):
@@ -86,7 +86,14 @@ def train(
             trainer.restore(state)
         _require_one_step(trainer, processes)
         tell = on_event if processes.is_first else _ignore
-        _go_on(trainer, training_chips, validation_chips, tell, keep)
+        try:
+            _go_on(trainer, training_chips, validation_chips, tell, keep)
+        except torch.OutOfMemoryError as error:
+            raise RequestError(
+                f"{settings.device} has too little memory for a batch of {settings.batch} in "
+                f"{settings.parts} parts; give more parts, which changes nothing but the time, or "
+                "a smaller batch"
+            ) from error
     assert trainer.best is not None
     return trainer.best
 

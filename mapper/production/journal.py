@@ -7,7 +7,6 @@ a lock, so that a folder has one writer; the system frees it when its holder die
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,9 +18,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from mapper.errors import OutputError
+from mapper.production.locked import locked
 
 JOURNAL_NAME = "journal.jsonl"
-LOCK_NAME = ".lock"
 
 Line = Mapping[str, Any]
 """One line of a journal: always `at` (UTC) and `event`, the rest depends on the event."""
@@ -79,7 +78,7 @@ class Journal:
 
     def __post_init__(self) -> None:
         try:
-            self._lock = _locked(self.folder / LOCK_NAME)
+            self._lock = locked(self.folder, "run")
             self._file = (self.folder / JOURNAL_NAME).open("ab")
             if self._file.tell() and not _ends_whole(self.folder / JOURNAL_NAME):
                 self._file.write(b"\n")
@@ -122,25 +121,6 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _locked(path: Path) -> IO[str]:
-    """The lock file, open and held, with this process's number in it."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise OutputError(
-            f"another run (process {holder}) is writing {path.parent}; "
-            "wait for it to end, or choose another --out"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
 
 
 def _ends_whole(path: Path) -> bool:

@@ -31,7 +31,8 @@ from mapper.production.events import (
     TileKept,
 )
 from mapper.production.job import TileJob, job_of
-from mapper.production.journal import JOURNAL_NAME, LOCK_NAME, Journal, content_key
+from mapper.production.journal import JOURNAL_NAME, Journal, content_key
+from mapper.production.locked import LOCK_NAME
 from mapper.production.mosaic import national_products
 from mapper.production.plan import Plan
 from mapper.production.prepare import checkpoint_path, scenes_of

@@ -79,6 +79,20 @@ def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
         replace(chip, label=chip.label[:-1])
 
 
+def test_pixels_of_another_type_are_refused(tmp_path: Path) -> None:
+    chip = _chip()
+    with pytest.raises(RequestError, match="optical is float64 and radar float32; wanted uint16"):
+        replace(chip, optical=chip.optical / 10_000)
+    with pytest.raises(ValueError, match="labels are int16, wanted uint8"):
+        replace(chip, label=np.full((64, 64), -1, np.int16))
+    path = save_chip(chip, tmp_path, "one")
+    with np.load(path) as arrays:
+        made_by_hand = {**arrays, "label": np.full((64, 64), -1, np.int16)}
+    np.savez(path, **made_by_hand)
+    with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip .*labels are int16"):
+        facts_of(path)
+
+
 def test_facts_are_what_the_chip_says(tmp_path: Path) -> None:
     chip = replace(_chip(), label=np.full((64, 64), 255, np.uint8))
     chip.label[:2], chip.label[2] = 8, 3

@@ -19,7 +19,12 @@ import torch
 from made_chips import folder_of, noise_chip
 
 from mapper.cli import command_line
-from mapper.cli.training_files import CHIP_PIXEL_BYTES, TrainingFiles, training_files
+from mapper.cli.training_files import (
+    CHIP_PIXEL_BYTES,
+    TrainingFiles,
+    only_training,
+    training_files,
+)
 from mapper.cli.training_recipe import training_recipe
 from mapper.dynamicworld.chips import SUFFIX, Chip, load_chip, save_chip
 from mapper.dynamicworld.learn import calibrated, learn
@@ -303,6 +308,35 @@ def test_only_chips_that_are_missing_need_room(tmp_path: Path) -> None:
     assert training_files(out, none_held_out).training == folder
 
 
+def test_the_state_needs_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=700_000_000))
+    recipe = TrainingRecipe(simulated=0, held_out=0, chips=("c",), validation=("d",))
+    out = tmp_path / "x.safetensors"
+    assert training_files(out, recipe).weights == out
+    with pytest.raises(OutputError, match=r"about 1,0\d\d MB"):
+        training_files(out, replace(recipe, variant="base"))
+    TrainingFiles(out).state.touch()
+    assert training_files(out, replace(recipe, variant="base")).weights == out
+
+
+def test_two_trainings_do_not_share_their_files(
+    recipe: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = TrainingFiles(tmp_path / "x.safetensors")
+    with only_training(files):
+        assert command_line(command(recipe, files.weights)[2:]) == 6
+    said = capfd.readouterr().err
+    assert f"another training (process {os.getpid()}) is writing {files.report}" in said
+
+
+def test_a_misspelt_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("[augmentaton]\nhaze = 0.5\n")
+    with pytest.raises(RequestError, match=r"augmentaton; did you mean augmentation\?"):
+        training_recipe(path, {})
+
+
 def test_nothing_is_simulated_besides_chips_unless_asked_for() -> None:
     own = training_recipe(None, {"chips": ("mine",), "validation_share": 0.1})
     assert (own.simulated, own.held_out) == (0, 0)
@@ -433,9 +467,10 @@ def test_weights_are_trained_further_with_other_dropped_paths(
     tmp_path: Path, micro_checkpoint: Path
 ) -> None:
     path, out = tmp_path / "r.toml", tmp_path / "further.safetensors"
-    painted = replace(load(micro_checkpoint), facts={"simulated": "yes", "source": "paint"})
+    painted = replace(load(micro_checkpoint), facts={"simulated": "yes", "source": "paint; oil"})
     save(painted, tmp_path / "start.safetensors")
     folder_of(tmp_path / "chips", range(8))
+    save_chip(replace(noise_chip(9), source="survey; oil"), tmp_path / "chips", "nine")
     path.write_text('drop_path = 0.2\nvalidation_share = 0.4\nvariant = "micro"\nsteps = 2')
     words = ["train", "--recipe", path, "--chips", tmp_path / "chips", "--batch", 2]
     words += ["--start", tmp_path / "start.safetensors", "--device", "cpu", "--out", out]
@@ -443,7 +478,7 @@ def test_weights_are_trained_further_with_other_dropped_paths(
     made = load(out)
     assert made.variant.drop_path == 0.2
     assert made.facts["simulated"] == "in part"
-    assert made.facts["source"] == f"paint; {noise_chip(0).source}"
+    assert made.facts["source"] == f"paint; oil; {noise_chip(0).source}; survey; oil"
     assert made.normalisation == load(micro_checkpoint).normalisation
 
 

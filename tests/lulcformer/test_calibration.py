@@ -90,6 +90,10 @@ def test_the_error_is_that_of_a_slow_loop() -> None:
     assert int(found.by_percent[:, 1].sum()) == int(found.confusion.diagonal().sum())
 
 
+def test_nothing_answered_has_no_error() -> None:
+    assert np.isnan(expected_calibration_error(no_tally(9)))
+
+
 def test_unlabelled_pixels_count_nowhere_and_tallies_add_up() -> None:
     truth = torch.tensor([0, 1, UNLABELLED, 3], dtype=torch.uint8)
     answer, percent = torch.tensor([0, 2, 255, 3]), torch.tensor([90, 40, 255, 100])
@@ -122,7 +126,7 @@ def test_a_temperature_changes_confidence_and_no_answer() -> None:
     for seen in before:
         assert torch.equal(before[seen].confusion, after[seen].confusion)
         assert expected_calibration_error(after[seen]) < expected_calibration_error(before[seen])
-    with pytest.raises(RequestError, match="no pixel of the validation chips is labelled"):
+    with pytest.raises(RequestError, match="both labelled and seen"):
         fitted_temperature(model, chips(False))
 
 

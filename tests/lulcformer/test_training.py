@@ -258,6 +258,15 @@ def test_training_without_chips_is_refused(chips: tuple[TensorChips, TensorChips
         train(SHORT, fields(0, seed=3), chips[1])
 
 
+def test_validation_chips_that_no_sensor_saw_are_refused(
+    chips: tuple[TensorChips, TensorChips],
+) -> None:
+    nothing = torch.zeros_like(chips[1].optical_valid)
+    dark = replace(chips[1], optical_valid=nothing, radar_valid=nothing)
+    with pytest.raises(RequestError, match="no labelled pixel of the 8 validation chips is seen"):
+        train(replace(SHORT, validate_every=1), chips[0], dark)
+
+
 def test_trained_weights_fit_the_network(chips: tuple[TensorChips, TensorChips]) -> None:
     trained = train(replace(SHORT, precision="bf16", augmentation=Augmentation()), *chips)
     LulcFormer(trained.variant).load_state_dict(trained.weights)
@@ -329,6 +338,18 @@ class PixelByPixel(torch.nn.Module):
 
     def forward(self, optical, radar, optical_valid=None, radar_valid=None):  # type: ignore[no-untyped-def]
         return self.pixel(torch.cat([optical * optical_valid, radar * radar_valid], dim=1))
+
+
+class TooLarge(PixelByPixel):
+    """Asks for more memory than any machine has."""
+
+    def forward(self, optical, radar, optical_valid=None, radar_valid=None):  # type: ignore[no-untyped-def]
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_batch_too_large_for_a_device_is_said(chips: tuple[TensorChips, TensorChips]) -> None:
+    with pytest.raises(RequestError, match="cpu has too little memory for a batch of 2 in 1 parts"):
+        train(SHORT, *chips, network=TooLarge)
 
 
 def test_another_network_is_trained_by_the_same_course(
