@@ -101,11 +101,6 @@ def taper() -> npt.NDArray[np.float32]:
     return np.concatenate([rising, np.ones(STRIDE_PX - OVERLAP_PX, np.float32), 1 - rising])
 
 
-def weights() -> npt.NDArray[np.float32]:
-    """(512, 512) weights of a window's pixels; over all windows they sum to exactly one."""
-    return np.outer(taper(), taper())
-
-
 class Seams(Generic[A]):
     """What windows hand on to later ones: pieces joined in order of row, then column.
 
@@ -123,8 +118,8 @@ class Seams(Generic[A]):
 
         Args:
             window: the next one.
-            piece: its probabilities times `weights()`, (class, 512, 512) float32; overwritten, and
-                read once more when the next one is joined.
+            piece: its probabilities times `taper()` on each axis, (class, 512, 512) float32;
+                overwritten, and read once more when the next one is joined.
         """
         before = self._before
         if before is None or window.top != before[0].top:
@@ -162,8 +157,8 @@ def blend(pieces: Iterable[tuple[Region, A]]) -> Iterator[tuple[Region, A]]:
     """Weighted sums of overlapping windows, each square as soon as it is finished.
 
     Args:
-        pieces: windows in order of row, then column, with probabilities times `weights()`:
-            (class, 512, 512) float32 of numpy or torch. They are overwritten.
+        pieces: windows in order of row, then column, with probabilities times `taper()` on each
+            axis: (class, 512, 512) float32 of numpy or torch. They are overwritten.
 
     Returns:
         the cells of the windows, (class, 384, 384) float32, views that are to be used before the

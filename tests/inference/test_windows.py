@@ -19,7 +19,6 @@ from mapper.inference.windows import (
     cell_of,
     needed_region,
     taper,
-    weights,
     window_at,
     windows_over,
     windows_touching,
@@ -28,6 +27,12 @@ from mapper.land.grid import Region, Zone
 
 ZONE = Zone(32, False)
 CLASSES = 2
+
+
+def weights() -> npt.NDArray[np.float32]:
+    """(512, 512) weights of a window's pixels."""
+    return np.outer(taper(), taper())
+
 
 regions = st.builds(
     Region,
