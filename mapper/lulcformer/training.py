@@ -91,8 +91,7 @@ def train(
         except torch.OutOfMemoryError as error:
             raise RequestError(
                 f"{settings.device} has too little memory for a batch of {settings.batch} in "
-                f"{settings.parts} parts; give more parts, which changes nothing but the time, or "
-                "a smaller batch"
+                f"{settings.parts} parts; give more parts, or a smaller batch"
             ) from error
     assert trainer.best is not None
     return trainer.best
