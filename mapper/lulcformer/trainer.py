@@ -195,15 +195,27 @@ class Trainer:
                 f"no labelled pixel of the {len(chips)} validation chips is seen by any sensor, so "
                 "no weights can be chosen; give others"
             )
-        # By both sensors: what a missing one costs is decided by how often training drops it.
-        best = self.best is None or mean_iou(confusions["both"]) > mean_iou(
-            self.best.confusions["both"]
-        )
+        best = self.best is None or self.merit(confusions) > self.merit(self.best.confusions)
         if best:
             state = self.average.model.state_dict()
             weights = {name: tensor.cpu().clone() for name, tensor in state.items()}
             self.best = TrainedWeights(self.settings.variant, weights, self.step, confusions)
         return Validated(self.step, confusions, best)
+
+    def merit(self, confusions: Mapping[Seen, Tensor]) -> float:
+        """The mean IoU, each choice of sensors counting as often as training shows it.
+
+        By both sensors alone, weights once won a training after two fifths of it with 0.742 against
+        0.737 in the end, when radar alone had risen from 0.42 to 0.51.
+        """
+        how = self.settings.augmentation
+        shares: dict[Seen, float] = {
+            "both": 1 - how.radar_dropout - how.optical_dropout,
+            "optical": how.radar_dropout,
+            "radar": how.optical_dropout,
+        }
+        shown = {seen: matrix for seen, matrix in confusions.items() if matrix.any()}
+        return sum(shares[seen] * mean_iou(matrix) for seen, matrix in shown.items())
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

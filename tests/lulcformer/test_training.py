@@ -267,6 +267,22 @@ def test_validation_chips_that_no_sensor_saw_are_refused(
         train(replace(SHORT, validate_every=1), chips[0], dark)
 
 
+def test_a_lost_sensor_counts_as_often_as_training_loses_it() -> None:
+    how = replace(NONE, radar_dropout=0.2, optical_dropout=0.1)
+    trainer = Trainer(replace(SHORT, augmentation=how))
+    right, half = torch.diag(torch.full((9,), 3)), torch.full((9, 9), 1)
+    merits = [
+        trainer.merit({"both": both, "optical": half, "radar": radar})
+        for both in (right, half)
+        for radar in (right, half, torch.zeros_like(half))
+    ]
+    assert merits == sorted(merits, reverse=True)
+    low = 1 / 17  # of nine classes, each answered alike: one pixel of 9 + 9 - 1
+    assert merits[1] == pytest.approx(0.7 + 0.3 * low)
+    assert merits[3] == pytest.approx(0.9 * low + 0.1)
+    assert merits[5] == pytest.approx(0.9 * low), "what is not there is left out"
+
+
 def test_trained_weights_fit_the_network(chips: tuple[TensorChips, TensorChips]) -> None:
     trained = train(replace(SHORT, precision="bf16", augmentation=Augmentation()), *chips)
     LulcFormer(trained.variant).load_state_dict(trained.weights)
