@@ -95,9 +95,12 @@ def learn(
     """
     if start is not None:
         _require_same(start, lesson, settings)
+    device = torch.device(settings.device)
+    training, validation = near([lesson.training, lesson.validation], device)
     trained = train(
         settings,
-        *near([lesson.training, lesson.validation], torch.device(settings.device)),
+        training,
+        validation,
         on_event,
         state_file,
         None if start is None else start.weights,
