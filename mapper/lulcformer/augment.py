@@ -37,6 +37,9 @@ MOST_GRAIN = 0.15
 MOST_SPECKLE = 0.5
 """Largest added noise of radar pixels, in deviations: 2-3 dB, the speckle of a single look of an
 IW product (4.3 dB over the square root of its 4.4 looks)."""
+SPECKLE_SPREAD = (0.038, 0.24, 0.444, 0.24, 0.038)
+"""Weights that make speckle of white noise, per axis: pixels are 10 m, the radar resolves 20 m. As
+in mapper/simulated/looks.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +153,43 @@ def hazy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
 
 
 def grainy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
-    """Some chips with the noise of a composite of few looks, each pixel and band its own."""
+    """Some chips with the noise of a composite of few looks, each band its own.
+
+    Each optical pixel has its own; that of radar is alike in neighbours, as speckle is.
+    """
     chips = len(batch.label)
     drawn = torch.rand(2, chips, 1, 1, 1, generator=generator) < how.fewer_looks
     size = torch.rand(2, chips, 1, 1, 1, generator=generator)
     seeds = torch.randint(2**62, (2,), generator=generator).tolist()
     spread = size * drawn
 
-    def noisy(pixels: Tensor, spread: Tensor, seed: int) -> Tensor:
+    def noisy(pixels: Tensor, spread: Tensor, seed: int, kernel: tuple[float, ...]) -> Tensor:
         if not spread.any():
             return pixels  # a number for each pixel and band is dear
         noise = torch.randn(pixels.shape, generator=Generator().manual_seed(seed))
-        return pixels + onto(pixels.device, spread) * onto(pixels.device, noise)
+        noise = alike(onto(pixels.device, noise), kernel)
+        return pixels + onto(pixels.device, spread) * noise
 
     return replace(
         batch,
-        optical=noisy(batch.optical, MOST_GRAIN * spread[0], seeds[0]),
-        radar=noisy(batch.radar, MOST_SPECKLE * spread[1], seeds[1]),
+        optical=noisy(batch.optical, MOST_GRAIN * spread[0], seeds[0], (1.0,)),
+        radar=noisy(batch.radar, MOST_SPECKLE * spread[1], seeds[1], SPECKLE_SPREAD),
     )
+
+
+def alike(noise: Tensor, kernel: tuple[float, ...]) -> Tensor:
+    """White noise, (chip, band, y, x), through a kernel along both axes; its size stays.
+
+    It wraps around the edges, for zeros beyond them would leave less of it there.
+    """
+    if len(kernel) == 1:
+        return noise
+    weights = torch.tensor(kernel, device=noise.device)
+    weights = weights / weights.square().sum().sqrt()
+    reach = len(kernel) // 2
+    planes = F.pad(noise, (reach, reach, reach, reach), mode="circular").flatten(0, 1)[:, None]
+    planes = F.conv2d(planes, weights.view(1, 1, 1, -1))
+    return F.conv2d(planes, weights.view(1, 1, -1, 1)).view_as(noise)
 
 
 def hidden(batch: Batch, how: Augmentation, generator: Generator) -> Batch:

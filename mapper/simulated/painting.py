@@ -32,7 +32,7 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 10
+VERSION = 11
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4

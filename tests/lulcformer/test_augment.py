@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Generator
 
 from mapper.lulcformer.augment import (
     NONE,
+    SPECKLE_SPREAD,
     Augmentation,
     augment,
     clouds,
@@ -19,6 +21,7 @@ from mapper.lulcformer.augment import (
     turned,
 )
 from mapper.lulcformer.chips import UNLABELLED, Batch
+from mapper.simulated.looks import RADAR_SPREAD
 
 CPU = torch.device("cpu")
 
@@ -139,6 +142,17 @@ def test_fewer_looks_are_noise_of_each_pixel_in_some_chips() -> None:
         touched = added.abs().sum(1) > 0
         assert 2 < int(touched.sum()) < 14
         assert float(added[touched].mean().abs()) < 0.02 and float(added.std(1).max()) < 0.6
+
+
+def test_noise_of_radar_is_alike_in_neighbouring_pixels() -> None:
+    before = batch(side=64)
+    after = grainy(before, replace(NONE, fewer_looks=1.0), seeded())
+    shares = []
+    for name in ("optical", "radar"):
+        added = getattr(after, name) - getattr(before, name)
+        shares.append(float((added[..., 1:] * added[..., :-1]).mean() / added.square().mean()))
+    assert abs(shares[0]) < 0.02 and 0.7 < shares[1] < 0.76
+    np.testing.assert_allclose(SPECKLE_SPREAD, RADAR_SPREAD, rtol=1e-6)
 
 
 def test_what_happens_to_a_chip_is_its_generators_alone() -> None:

@@ -64,6 +64,17 @@ def test_a_province_has_a_few_kinds_of_each_class() -> None:
     assert (kinds == palette(mixture, 123_456, 47.0)).all()
 
 
+def test_some_provinces_grow_one_crop_and_others_many() -> None:
+    """Where fields always differed, real ones that were alike after the harvest were a meadow."""
+    mixture = spectra()
+    most = []
+    for province in range(40):
+        kinds = palette(mixture, province * 7919, 47.0)[2]
+        assert np.unique(kinds[GRASS], return_counts=True)[1].min() >= KINDS // 5
+        most.append(np.unique(kinds[CROPS], return_counts=True)[1].max() / KINDS)
+    assert min(most) < 0.2 and 0.15 < np.median(most) < 0.45 and max(most) > 0.55
+
+
 @pytest.mark.parametrize("province", [1, 123_456, 987_654_321])
 def test_a_province_has_dark_and_bright_kinds_of_its_own_climate(province: int) -> None:
     """Of one draw of its meadows, Liechtenstein once had dark ones only, like shrub."""
