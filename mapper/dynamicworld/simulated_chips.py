@@ -61,7 +61,7 @@ _LAND: tuple[tuple[Box, float], ...] = (
 _MOUNTAIN_SHARE = 0.22
 """Chips drawn along the great ranges: most of the snow and rock is there, on 3 % of the land."""
 _WET_SHARE = 0.25
-_SETTLED_SHARE = 0.25
+_SETTLED_SHARE = 0.35
 _DRY_SHARE = 0.15
 _TRIED = 5
 """These shares of the chips are the wettest, the most peopled and the most like dry rangeland of so

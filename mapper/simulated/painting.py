@@ -32,7 +32,7 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 11
+VERSION = 12
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4
@@ -56,7 +56,7 @@ _PATCHES = {
     TREES: (0.08, 0.08, (SHRUB, GRASS, GRASS, BARE)),
     GRASS: (0.08, 0.08, (TREES, SHRUB, BARE, CROPS)),
     FLOODED: (0.08, 0.08, (WATER, GRASS, TREES, SHRUB)),
-    CROPS: (0.05, 0.05, (TREES, GRASS, BARE, BUILT)),
+    CROPS: (0.06, 0.08, (GRASS, TREES, BUILT, BARE)),
     SHRUB: (0.12, 0.10, (TREES, GRASS, BARE, BARE)),
     BUILT: (0.40, 0.28, (GRASS, GRASS, TREES, BARE)),
     BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
@@ -72,7 +72,7 @@ for _code, (_share, _varies, _covers) in _PATCHES.items():
     _PATCH_SHARE[_code], _PATCH_SPREAD[_code], _PATCH_COVER[_code] = _share, _varies, _covers
 _HEDGED_M = 3000.0
 """Wavelength at which land with hedges and open fields change."""
-_HEDGED, _HEDGED_SPREAD = 0.14, 0.20
+_HEDGED, _HEDGED_SPREAD = 0.20, 0.25
 """Share of the borders between fields that are no mere line: its mean, and how much it varies."""
 _SEED = 12000
 
