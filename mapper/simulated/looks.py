@@ -280,20 +280,17 @@ def _backscatter(
     height, width = across.shape
     out = np.empty((2, height, width), np.float32)
     both_axes = np.square(RADAR_SPREAD).sum()  # the deviation that spreading leaves
+    sent = _sent_back(component, mean, factors, spread, truth, east_rise, x, y, z, origin)
     for band in range(2):
-        level = np.ascontiguousarray(mean[:, band])
-        varies = np.ascontiguousarray(factors[:, band])
-        power = _resolved(
-            _power(component, level, varies, spread, truth, east_rise, x, y, z, origin)
-        )
+        power = _resolved(sent[band])
         noise = _resolved(_white(height, width, origin, band, gauss))
         for row in range(height):
             for column in range(width):
                 if math.isnan(across[row, column]):
                     out[band, row, column] = RADAR_NODATA
                     continue
-                share = noise[row, column] / both_axes / _SPECKLE_DEVIATIONS
-                step = int((share + 1.0) * 0.5 * speckle.size)
+                deviations = noise[row, column] / both_axes
+                step = int((deviations / _SPECKLE_DEVIATIONS + 1.0) * 0.5 * speckle.size)
                 grain = speckle[min(max(step, 0), speckle.size - 1)]
                 tilt = 10.0 ** (-0.035 * across[row, column])
                 out[band, row, column] = _rounded(power[row, column] * tilt * grain)
@@ -301,7 +298,7 @@ def _backscatter(
 
 
 @numba.njit(cache=True)
-def _power(
+def _sent_back(
     component: npt.NDArray[np.int16],
     mean: Singles,
     factors: Singles,
@@ -313,10 +310,10 @@ def _power(
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
 ) -> Singles:
-    """Power of one band that the ground of a pixel sends back, as far as `_resolved` looks."""
+    """(2, y, x) power that the ground of a pixel sends back, as far as `_resolved` looks."""
     edge = MARGIN_PX - _REACH
     height, width = component.shape[0] - 2 * edge, component.shape[1] - 2 * edge
-    out = np.empty((height, width), np.float32)
+    out = np.empty((2, height, width), np.float32)
     seed, side = origin[3], origin[4]
     for row in range(height):
         for column in range(width):
@@ -326,8 +323,9 @@ def _power(
             wet = _WEATHER_DB[code] * weather
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
             kind = component[i, j]
-            level = mean[kind] + deviation(factors[kind], spread[:, i, j]) + 1.6 * slope + wet
-            out[row, column] = 10.0 ** (0.1 * level)
+            for band in range(2):
+                own = mean[kind, band] + deviation(factors[kind, band], spread[:, i, j])
+                out[band, row, column] = 10.0 ** (0.1 * (own + 1.6 * slope + wet))
     return out
 
 
