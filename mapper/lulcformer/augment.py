@@ -6,6 +6,7 @@ the CPU, so that one seed gives one training on every device.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from math import log10, pi
 
@@ -163,30 +164,29 @@ def grainy(batch: Batch, how: Augmentation, generator: Generator) -> Batch:
     seeds = torch.randint(2**62, (2,), generator=generator).tolist()
     spread = size * drawn
 
-    def noisy(pixels: Tensor, spread: Tensor, seed: int, kernel: tuple[float, ...]) -> Tensor:
+    def noisy(
+        pixels: Tensor, spread: Tensor, seed: int, shaped: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         if not spread.any():
             return pixels  # a number for each pixel and band is dear
         noise = torch.randn(pixels.shape, generator=Generator().manual_seed(seed))
-        noise = alike(onto(pixels.device, noise), kernel)
-        return pixels + onto(pixels.device, spread) * noise
+        return pixels + onto(pixels.device, spread) * shaped(onto(pixels.device, noise))
 
     return replace(
         batch,
-        optical=noisy(batch.optical, MOST_GRAIN * spread[0], seeds[0], (1.0,)),
-        radar=noisy(batch.radar, MOST_SPECKLE * spread[1], seeds[1], SPECKLE_SPREAD),
+        optical=noisy(batch.optical, MOST_GRAIN * spread[0], seeds[0], lambda white: white),
+        radar=noisy(batch.radar, MOST_SPECKLE * spread[1], seeds[1], alike),
     )
 
 
-def alike(noise: Tensor, kernel: tuple[float, ...]) -> Tensor:
-    """White noise, (chip, band, y, x), through a kernel along both axes; its size stays.
+def alike(noise: Tensor) -> Tensor:
+    """White noise, (chip, band, y, x), made alike in neighbours along both axes; its size stays.
 
     It wraps around the edges, for zeros beyond them would leave less of it there.
     """
-    if len(kernel) == 1:
-        return noise
-    weights = torch.tensor(kernel, device=noise.device)
+    weights = torch.tensor(SPECKLE_SPREAD, device=noise.device)
     weights = weights / weights.square().sum().sqrt()
-    reach = len(kernel) // 2
+    reach = len(SPECKLE_SPREAD) // 2
     planes = F.pad(noise, (reach, reach, reach, reach), mode="circular").flatten(0, 1)[:, None]
     planes = F.conv2d(planes, weights.view(1, 1, 1, -1))
     return F.conv2d(planes, weights.view(1, 1, -1, 1)).view_as(noise)

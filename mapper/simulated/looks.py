@@ -49,8 +49,9 @@ DN_STEP = 8
 RADAR_SPREAD = np.array([0.038, 0.24, 0.444, 0.24, 0.038], np.float32)
 """Share of a radar pixel's power that comes from each of five in a row, per axis: a normal curve of
 0.9 pixels. Pixels are 10 m, the instrument resolves 20 by 22 m, so neighbours share most of what
-they show: speckle in real chips correlates by 0.71 to 0.79 from pixel to pixel and by 0.3 to 0.45
-over two. Noise that is white averages out over a field as real speckle never does."""
+they show: speckle in real chips correlates by 0.72 to 0.80 from pixel to pixel and by 0.29 to 0.44
+over two (tests/bench/bench_texture.py). Noise that is white averages out over a field as real
+speckle never does."""
 _REACH = len(RADAR_SPREAD) // 2
 _WEATHER_DB = np.full(9, 0.3, np.float32)
 """What one standard deviation of an overpass's weather adds, by class: wind on water, moisture of
@@ -59,7 +60,8 @@ next (WorldCereal's points in France); what covers the soil hides it."""
 _WEATHER_DB[[WATER, GRASS, FLOODED, CROPS]] = (1.1, 1.0, 0.6, 1.2)
 _WEATHER_DB[[SHRUB, BARE, SNOW]] = (0.6, 1.0, 0.8)
 _SPECKLE_STEPS = 4096
-_SPECKLE_DEVIATIONS = 4.0
+SPECKLE_DEVIATIONS = 4.0
+"""Normal numbers beyond these, one in 16,000, get the speckle of these."""
 _SEED = 20000
 
 
@@ -240,8 +242,10 @@ def radar_look(
     """
     mixture, radar = surface.mixture, slice(len(OPTICAL_BANDS), None)
     region, wide = surface.region, surface.landscape
-    place = np.zeros(region.shape, np.float32) if across is None else across
-    return _backscatter(
+    origin = np.array(
+        [region.left, region.top, region.zone.epsg, beam.seed, 1 if beam.ascending else -1]
+    )
+    sent = _sent_back(
         surface.components(day_of_year),
         np.ascontiguousarray(mixture.mean[:, radar]),
         np.ascontiguousarray(mixture.factors[:, radar]),
@@ -251,36 +255,24 @@ def radar_look(
         wide.ground.x,
         wide.ground.y,
         wide.ground.z,
-        place,
-        np.array(
-            [region.left, region.top, region.zone.epsg, beam.seed, 1 if beam.ascending else -1]
-        ),
-        GAUSS,
-        SPECKLE,
+        origin,
     )
+    place = np.zeros(region.shape, np.float32) if across is None else across
+    return _backscatter(sent, place, origin, GAUSS, SPECKLE)
 
 
 @numba.njit(cache=True)
 def _backscatter(
-    component: npt.NDArray[np.int16],
-    mean: Singles,
-    factors: Singles,
-    spread: Singles,
-    truth: npt.NDArray[np.uint8],
-    east_rise: Singles,
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    z: npt.NDArray[np.float64],
+    sent: Singles,
     across: Singles,
     origin: npt.NDArray[np.int64],
     gauss: Singles,
     speckle: Singles,
 ) -> Singles:
-    """Mean backscatter of the date, angle and slope, times speckle; rounded to 0.05 dB."""
+    """What the ground sends back, as the radar resolves it, by angle and times speckle; rounded."""
     height, width = across.shape
     out = np.empty((2, height, width), np.float32)
     both_axes = np.square(RADAR_SPREAD).sum()  # the deviation that spreading leaves
-    sent = _sent_back(component, mean, factors, spread, truth, east_rise, x, y, z, origin)
     for band in range(2):
         power = _resolved(sent[band])
         noise = _resolved(_white(height, width, origin, band, gauss))
@@ -290,7 +282,7 @@ def _backscatter(
                     out[band, row, column] = RADAR_NODATA
                     continue
                 deviations = noise[row, column] / both_axes
-                step = int((deviations / _SPECKLE_DEVIATIONS + 1.0) * 0.5 * speckle.size)
+                step = int((deviations / SPECKLE_DEVIATIONS + 1.0) * 0.5 * speckle.size)
                 grain = speckle[min(max(step, 0), speckle.size - 1)]
                 tilt = 10.0 ** (-0.035 * across[row, column])
                 out[band, row, column] = _rounded(power[row, column] * tilt * grain)
@@ -310,7 +302,8 @@ def _sent_back(
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
 ) -> Singles:
-    """(2, y, x) power that the ground of a pixel sends back, as far as `_resolved` looks."""
+    """(2, y, x) power that the ground of each pixel sends back at the middle of the swath, by date
+    and slope, as far as `_resolved` looks."""
     edge = MARGIN_PX - _REACH
     height, width = component.shape[0] - 2 * edge, component.shape[1] - 2 * edge
     out = np.empty((2, height, width), np.float32)
@@ -370,17 +363,20 @@ def _rounded(power: float) -> float:
 
 def _speckle_table() -> Singles:
     """Quantiles of the gamma distribution of mean 1 and EQUIVALENT_LOOKS, by standard normal
-    number: from -_SPECKLE_DEVIATIONS to as many above, at the middles of equal steps."""
+    number: from -SPECKLE_DEVIATIONS to as many above, at the middles of equal steps."""
     power = np.linspace(0, 8, 200_001)[1:]
     shape = EQUIVALENT_LOOKS
     logarithm = (shape - 1) * np.log(power) - shape * power
     share = np.cumsum(np.exp(logarithm))
     share /= share[-1]
-    middles = (np.arange(_SPECKLE_STEPS) + 0.5) / _SPECKLE_STEPS
-    normal = NormalDist()
-    wanted = [normal.cdf(_SPECKLE_DEVIATIONS * (2 * middle - 1)) for middle in middles]
-    quantiles: Singles = np.interp(wanted, share, power).astype(np.float32)
-    return quantiles
+    # Every edge of a step and, between them, its middle.
+    numbers = SPECKLE_DEVIATIONS * np.linspace(-1, 1, 2 * _SPECKLE_STEPS + 1)
+    below = np.array([NormalDist().cdf(float(number)) for number in numbers])
+    quantiles = np.interp(below[1::2], share, power)
+    below[0], below[-1] = 0, 1
+    mean = (np.diff(below[::2]) * quantiles).sum()
+    table: Singles = (quantiles / mean).astype(np.float32)
+    return table
 
 
 SPECKLE: Singles = _speckle_table()

@@ -105,9 +105,9 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
         wanted = int(_KINDS_OF_CLASS[code])
         draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
         drawn = own[np.searchsorted(edges, draws).clip(max=len(own) - 1)]
-        out[quarter, code] = drawn.repeat(KINDS // wanted)
-        if code == CROPS:
-            out[quarter, code] = drawn[_unevenly(wanted, province, quarter)]
+        evenly = np.arange(KINDS) * wanted // KINDS
+        which = _unevenly(wanted, province, quarter) if code == CROPS else evenly
+        out[quarter, code] = drawn[which]
     return out
 
 

@@ -28,8 +28,9 @@ import torch
 import torch.nn.functional as F
 
 from mapper.dynamicworld.chips import SUFFIX, load_chip
-from mapper.dynamicworld.pairs import named_bands
+from mapper.dynamicworld.pairs import LABEL_FILES, OPTICAL_FILE, named_bands
 from mapper.errors import RequestError
+from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.land.legend import CLASS_NAMES
 
 WIDE_PX = 15
@@ -78,7 +79,7 @@ def real(folder: Path, code: int) -> Iterator[tuple[str, str, list[float]]]:
         (vv,), _ = named_bands(path, ("VV",))
         if np.isfinite(vv).all():
             yield path.parent.name, "VV", texture(vv.astype(np.float64))
-    for path in sorted(folder.rglob("*s2_l2a.tif")):
+    for path in sorted(folder.rglob(f"*{OPTICAL_FILE}")):
         try:
             digits = np.stack(named_bands(path, OPTICAL)[0]).astype(np.float64)
         except RequestError:
@@ -87,7 +88,7 @@ def real(folder: Path, code: int) -> Iterator[tuple[str, str, list[float]]]:
             roots = np.sqrt(digits / 10_000)
             for band, plane in zip(OPTICAL, roots, strict=True):
                 yield path.parent.name, band, texture(plane)
-            for label in path.parent.glob("label_*.tif"):
+            for label in path.parent.glob(LABEL_FILES):
                 with rasterio.open(label) as raster:
                     yield path.parent.name, "fields", difference(roots[0], raster.read(1) == code)
 
@@ -100,7 +101,7 @@ def simulated(folder: Path, most: int) -> Iterator[tuple[str, str, list[float]]]
         if not chip.optical.all():
             continue
         name = f"simulated, optical looks: {chip.optical_looks}"
-        roots = np.sqrt(chip.optical[[2, 6, 8]] / 10_000.0)
+        roots = np.sqrt(chip.optical[[OPTICAL_NAMES.index(band) for band in OPTICAL]] / 10_000.0)
         for band, plane in zip(OPTICAL, roots, strict=True):
             yield name, band, texture(plane)
         yield name, "fields", difference(roots[0], chip.label == CLASS_NAMES.index("crops"))
