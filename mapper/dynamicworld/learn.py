@@ -53,6 +53,7 @@ def make_simulated_chips(
     """Write a simulated chip for each seed that has none yet; the same seed gives the same chip.
 
     Args:
+        places: those of training make chips to learn from, which are varied (`simulated_chip`).
         chip_px: side of the chips; smaller ones show more places for the same work.
 
     Raises:
@@ -69,7 +70,9 @@ def make_simulated_chips(
 
 
 def _make_one(folder: Path, places: Places, chip_px: int, seed: int) -> None:
-    save_chip(simulated_chip(seed, places=places, chip_px=chip_px), folder, chip_name(seed))
+    varied = places is Places.TRAINING
+    chip = simulated_chip(seed, places=places, chip_px=chip_px, varied=varied)
+    save_chip(chip, folder, chip_name(seed))
 
 
 def learn(

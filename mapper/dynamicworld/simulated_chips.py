@@ -6,9 +6,10 @@ A chip follows from its seed alone, so any number of processes can share the mak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.cover import RANGELAND
+from mapper.simulated.exchange import exchange
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
+from mapper.simulated.landscape import Landscape
 from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
 from mapper.simulated.painting import MARGIN_PX, VERSION, Surface, surface
 from mapper.simulated.sky import OVERPASS_HOUR, sky_of, sun
@@ -69,6 +72,8 @@ many and one more: marsh, lakes and towns are rare and worth seeing, and dry gra
 field."""
 _SEASON_DAYS = 92
 _YEAR = 2024
+_EXCHANGED_SHARE, _BLOCKY_SHARE = 0.25, 0.5
+"""Of the chips to learn from; see `simulated_chip`."""
 _FRAME_PX = 6
 """Pixels around a chip that the spreading of clouds and the doubling of 20 m bands look at."""
 _LEAST_SHARE_SEEN = 0.5
@@ -92,6 +97,7 @@ def simulated_chip(
     places: Places = Places.TRAINING,
     excluded: Sequence[Box] = TEST_BOXES,
     chip_px: int = CHIP_PX,
+    varied: bool = False,
 ) -> Chip:
     """A chip at a random place and season, from a random number of looks; all follow from the seed.
 
@@ -100,6 +106,9 @@ def simulated_chip(
         places: the measured places whose spectra paint it.
         excluded: boxes of ground in which no chip has its middle.
         chip_px: side, even; 512 for training.
+        varied: some seeds have ground on which classes have changed places (`exchange`), and some
+            have bands of 20 m that are repeated at 10 m, as many sets of chips have them, instead
+            of interpolated as maps of mapper are: for learning, not for judging.
     """
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
@@ -111,7 +120,10 @@ def simulated_chip(
             break
         draw -= share
     looks = int(random.integers(1, 6)), int(random.integers(1, 9))
-    return chip_at(spot, int(random.integers(2**31)), looks, places)
+    weather = int(random.integers(2**31))
+    exchanged, blocky = random.random(2) < (_EXCHANGED_SHARE, _BLOCKY_SHARE)
+    change = partial(exchange, seed) if varied and exchanged else None
+    return chip_at(spot, weather, looks, places, change, varied and bool(blocky))
 
 
 def chip_name(seed: int) -> str:
@@ -119,17 +131,26 @@ def chip_name(seed: int) -> str:
     return f"simulated-{seed:08d}"
 
 
-def chip_at(spot: Spot, seed: int, looks: tuple[int, int], places: Places) -> Chip:
+def chip_at(
+    spot: Spot,
+    seed: int,
+    looks: tuple[int, int],
+    places: Places,
+    change: Callable[[Landscape], Landscape] | None = None,
+    blocky: bool = False,
+) -> Chip:
     """The chip of a place and season.
 
     Args:
         seed: of the overpasses and their weather.
         looks: optical and radar overpasses.
+        change: what is done to the ground before it is painted.
+        blocky: whether bands of 20 m are repeated at 10 m instead of interpolated.
     """
     region = spot.region
-    painted = surface(region.widened(_FRAME_PX), places)
+    painted = surface(region.widened(_FRAME_PX), places, change)
     random = np.random.default_rng(seed)
-    optical = _optical(painted, region, spot, random, looks[0])
+    optical = _optical(painted, region, spot, random, looks[0], blocky)
     radar = _radar(painted, region, spot, random, looks[1])
     composite = compose(optical, radar)
     inner = MARGIN_PX + _FRAME_PX
@@ -216,7 +237,12 @@ def _first_day(random: np.random.Generator, lat: float) -> int:
 
 
 def _optical(
-    painted: Surface, region: Region, spot: Spot, random: np.random.Generator, wanted: int
+    painted: Surface,
+    region: Region,
+    spot: Spot,
+    random: np.random.Generator,
+    wanted: int,
+    blocky: bool,
 ) -> Stack:
     """Looks at random days of the season; more than wanted where clouds leave too little seen."""
     pixels: list[npt.NDArray[np.uint16]] = []
@@ -228,23 +254,24 @@ def _optical(
         number = day.timetuple().tm_yday
         hour = OVERPASS_HOUR - spot.lon / 15
         sky = sky_of(int(random.integers(2**31)), sun(number, hour, spot.lon, spot.lat))
-        digits, clear = _seen(optical_look(painted, sky, number), region.shape)
+        digits, clear = _seen(optical_look(painted, sky, number), region.shape, blocky)
         pixels.append(digits)
         valid.append(clear)
     return Stack(region, Sensor.OPTICAL, np.stack(pixels), np.stack(valid))
 
 
 def _seen(
-    look: OpticalLook, shape: tuple[int, int]
+    look: OpticalLook, shape: tuple[int, int], blocky: bool
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]:
     """A look's bands at 10 m, (10, y, x), and where they are clear, without the frame."""
     digits = np.empty((len(OPTICAL_BANDS), *shape), np.uint16)
+    doubled = doubled_nearest if blocky else doubled_bilinear
     edge, half = _FRAME_PX, _FRAME_PX // 2
     for number, band in enumerate(FINE):
         digits[band] = look.fine[number, edge:-edge, edge:-edge]
     for number, band in enumerate(COARSE):
         raw = look.coarse[number, half - 1 : 1 - half, half - 1 : 1 - half]
-        digits[band] = doubled_bilinear(raw, (0, 0), shape)
+        digits[band] = doubled(raw, (0, 0), shape)
     reach = 2 * DEFAULT_DILATION_PX
     cut = half - DEFAULT_DILATION_PX - 1
     classes = look.classes[cut : look.classes.shape[0] - cut, cut : look.classes.shape[1] - cut]

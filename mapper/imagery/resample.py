@@ -7,6 +7,8 @@ Values equal those of GDAL's warper (bilinear, nodata respected), which tests co
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ MARGIN_PX = 1
 
 Mask = npt.NDArray[np.bool_]
 Digits = npt.NDArray[np.uint16]
+Integer = TypeVar("Integer", bound=np.integer)
 
 
 def doubled_bilinear(raw: Digits, phase: tuple[int, int], shape: tuple[int, int]) -> Digits:
@@ -39,9 +42,9 @@ def doubled_bilinear(raw: Digits, phase: tuple[int, int], shape: tuple[int, int]
 
 
 def doubled_nearest(
-    raw: npt.NDArray[np.uint8], phase: tuple[int, int], shape: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
-    """20 m classes on the 10 m lattice; `raw`, `phase` and `shape` as for the bilinear kernel."""
+    raw: npt.NDArray[Integer], phase: tuple[int, int], shape: tuple[int, int]
+) -> npt.NDArray[Integer]:
+    """20 m classes or digits on the 10 m lattice, repeated; arguments as of the bilinear kernel."""
     inner = raw[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
     both = inner.repeat(2, axis=0).repeat(2, axis=1)
     return both[phase[0] : phase[0] + shape[0], phase[1] : phase[1] + shape[1]]

@@ -41,8 +41,8 @@ _SHADE = np.array([0.5, 0.56, 0.6, 0.62, 0.64, 0.65, 0.66, 0.66, 0.7, 0.72], np.
 """Share of a band's light that a cloud's shadow takes: the sky still lights the blue."""
 RELIEF_LEFT = 0.55
 """Share of the topographic shading that the atmospheric correction leaves in."""
-NOISE_DN = 14.0
-NOISE_SHARE = 0.008
+NOISE_DN = 6.0
+NOISE_SHARE = 0.006
 """Sensor noise: a floor in digital numbers, and a share of the signal."""
 DN_STEP = 8
 """Digital numbers come in steps, below the noise: the archive is a quarter smaller for it."""
@@ -99,7 +99,7 @@ def optical_look(
         offset_dn: added to every digital number, as processing baselines from 04.00 on do.
         seen: (y, x) True inside the swath; everywhere where None.
     """
-    component, mixture = surface.components(day_of_year), surface.mixture
+    components, mixture = surface.components(day_of_year), surface.mixture
     at = surface.landscape.ground
     east_m, north_m = sky.shadow_m
     cloud, shadow = clouds(at.x, at.y, at.z, sky.seed, sky.threshold, east_m, north_m)
@@ -107,10 +107,11 @@ def optical_look(
     planes = np.empty((len(OPTICAL_BANDS), *light.shape), np.float32)
     for band in range(len(OPTICAL_BANDS)):
         planes[band] = _band(
-            component,
+            components,
             np.ascontiguousarray(mixture.mean[:, band]),
             np.ascontiguousarray(mixture.factors[:, band]),
             surface.spread,
+            surface.part,
             light,
             cloud,
             shadow,
@@ -133,7 +134,7 @@ def optical_look(
 
 
 def _light(surface: Surface, sky: Sky) -> Singles:
-    """(y, x) brightness of sloping ground relative to flat ground; water lies flat."""
+    """(y, x) brightness of sloping and shaded ground relative to flat ground; water lies flat."""
     relief = surface.landscape.terrain
     zenith, azimuth = math.radians(min(sky.sun_zenith_deg, 75)), math.radians(sky.sun_azimuth_deg)
     toward_east = math.sin(zenith) * math.sin(azimuth)
@@ -142,15 +143,17 @@ def _light(surface: Surface, sky: Sky) -> Singles:
     facing = upright - relief.east_rise * toward_east - relief.north_rise * toward_north
     facing = facing / np.sqrt(1 + relief.slope * relief.slope) / upright
     light = np.clip(1 + RELIEF_LEFT * (facing - 1), 0.3, 1.4)
-    return np.where(surface.landscape.truth == WATER, 1, light).astype(np.float32)
+    light = np.where(surface.landscape.truth == WATER, 1, light) * surface.shade
+    return light.astype(np.float32)
 
 
 @numba.njit(cache=True)
 def _band(
-    component: npt.NDArray[np.int16],
+    components: npt.NDArray[np.int16],
     mean: Singles,
     factors: Singles,
     spread: Singles,
+    part: Singles,
     light: Singles,
     cloud: Singles,
     shadow: Singles,
@@ -160,10 +163,14 @@ def _band(
     ground = np.empty(light.shape, np.float32)
     for row in range(light.shape[0]):
         for column in range(light.shape[1]):
-            kind = component[row, column]
-            root = mean[kind] + deviation(factors[kind], spread[:, row, column])
-            root = max(root, 0.01)
-            lit = root * root * light[row, column]
+            lit = 0.0
+            for layer in range(2):
+                share = part[row, column] if layer == 0 else 1.0 - part[row, column]
+                if share > 0:
+                    kind = components[layer, row, column]
+                    root = mean[kind] + deviation(factors[kind], spread[layer, :, row, column])
+                    lit += share * max(root, 0.01) ** 2
+            lit *= light[row, column]
             dark = np.float32(1) - air[2] * shadow[row // 2, column // 2]
             opaque = cloud[row // 2, column // 2]
             lit = lit * dark * (np.float32(1) - opaque) + air[0] * opaque
@@ -250,6 +257,7 @@ def radar_look(
         np.ascontiguousarray(mixture.mean[:, radar]),
         np.ascontiguousarray(mixture.factors[:, radar]),
         surface.spread,
+        surface.part,
         wide.truth,
         wide.terrain.east_rise,
         wide.ground.x,
@@ -291,10 +299,11 @@ def _backscatter(
 
 @numba.njit(cache=True)
 def _sent_back(
-    component: npt.NDArray[np.int16],
+    components: npt.NDArray[np.int16],
     mean: Singles,
     factors: Singles,
     spread: Singles,
+    part: Singles,
     truth: npt.NDArray[np.uint8],
     east_rise: Singles,
     x: npt.NDArray[np.float64],
@@ -305,8 +314,8 @@ def _sent_back(
     """(2, y, x) power that the ground of each pixel sends back at the middle of the swath, by date
     and slope, as far as `_resolved` looks."""
     edge = MARGIN_PX - _REACH
-    height, width = component.shape[0] - 2 * edge, component.shape[1] - 2 * edge
-    out = np.empty((2, height, width), np.float32)
+    height, width = truth.shape[0] - 2 * edge, truth.shape[1] - 2 * edge
+    out = np.zeros((2, height, width), np.float32)
     seed, side = origin[3], origin[4]
     for row in range(height):
         for column in range(width):
@@ -315,10 +324,14 @@ def _sent_back(
             weather = fractal_at(x[i, j], y[i, j], z[i, j], 25_000.0, 2, 0.5, _SEED + seed)
             wet = _WEATHER_DB[code] * weather
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
-            kind = component[i, j]
-            for band in range(2):
-                own = mean[kind, band] + deviation(factors[kind, band], spread[:, i, j])
-                out[band, row, column] = 10.0 ** (0.1 * (own + 1.6 * slope + wet))
+            for layer in range(2):
+                share = part[i, j] if layer == 0 else 1.0 - part[i, j]
+                if share <= 0:
+                    continue
+                kind = components[layer, i, j]
+                for band in range(2):
+                    own = mean[kind, band] + deviation(factors[kind, band], spread[layer, :, i, j])
+                    out[band, row, column] += share * 10.0 ** (0.1 * (own + 1.6 * slope + wet))
     return out
 
 

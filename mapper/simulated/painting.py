@@ -8,6 +8,7 @@ inside one place, part of it smooth over some tens of metres and part white.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
@@ -32,21 +33,39 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 12
+VERSION = 13
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4
 """Pixels painted around what is asked for: the point spread and 20 m pixels look at neighbours."""
 CHANNELS = 12
-SHARED_PART = 0.8
-"""Part of the spread inside a place that a whole field shares; PIXEL_PART is the rest (squared)."""
-PIXEL_PART = 0.6
+_SHARED_PART = 0.8
+"""Part of the spread inside a place that a whole field shares."""
 _TEXTURE_M = np.ones(9, np.float32) * 60
 _TEXTURE_M[[WATER, TREES, GRASS, FLOODED, CROPS]] = (160, 34, 70, 45, 65)
 _TEXTURE_M[[SHRUB, BUILT, BARE, SNOW]] = (38, 36, 55, 140)
 """Wavelength of the texture inside a field or stand, by class: crowns and houses are small."""
 _RANK_STRETCH = np.array([0.7, 1.0, 1.5, 2.4], np.float32)
 """Wavelengths of the ranks relative to the class's, so that no single one shows."""
+_ROUGH = np.ones(9, np.float32)
+_ROUGH[[WATER, TREES, GRASS, FLOODED, CROPS]] = (0.48, 0.9, 1.0, 0.9, 0.3)
+_ROUGH[[SHRUB, BUILT, BARE, SNOW]] = (1.1, 1.6, 0.9, 1.2)
+"""How much of that spread every pixel has for itself, by class: the median. Set so that pixels
+differ from those around as much as in real images (tests/bench/bench_texture.py): measured places
+are mostly picked where ground is even, and the point spread evens what is painted once more."""
+_ROUGH_SPREAD = np.ones(9, np.float32) * 0.7
+_ROUGH_SPREAD[[WATER, TREES, BUILT, SNOW]] = (0.4, 0.8, 0.4, 0.8)
+"""Standard deviation of that part's logarithm, half of it (squared) between provinces and half
+between fields or stands: crowns and their shadows make one wood rough and leave the next one even,
+and a tilled field is smooth."""
+_SHADE = np.ones(9, np.float32)
+_SHADE[[WATER, TREES, GRASS, FLOODED, CROPS]] = (0.015, 0.04, 0.02, 0.02, 0.015)
+_SHADE[[SHRUB, BUILT, BARE, SNOW]] = (0.03, 0.07, 0.03, 0.08)
+"""How much pixels are brighter or darker in all bands alike, by the shadows of crowns, walls and
+clods: deviation of the logarithm of the root of reflectance, by class; the median, which varies as
+roughness does. In real woods, towns and snow red and infrared rise and fall together (correlation
+of 0.4 to 0.9 between what they differ by from 5 x 5 pixels), in measured places hardly."""
+_SHADE_M = 30.0
 _DRIFT_M = 900.0
 _PATCH_M = 46.0
 """Wavelength of what stands in other ground: houses and gardens, lone trees, clearings."""
@@ -70,10 +89,17 @@ _PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
 _PATCH_COVER = np.zeros((9, 4), np.uint8)
 for _code, (_share, _varies, _covers) in _PATCHES.items():
     _PATCH_SHARE[_code], _PATCH_SPREAD[_code], _PATCH_COVER[_code] = _share, _varies, _covers
+_ONE_SIDED = 0.9
+"""How much provinces differ in which of these prevails, in deviations of the noise that chooses:
+farms stand in the fields of one, and trees in those of the next."""
 _HEDGED_M = 3000.0
 """Wavelength at which land with hedges and open fields change."""
 _HEDGED, _HEDGED_SPREAD = 0.20, 0.25
 """Share of the borders between fields that are no mere line: its mean, and how much it varies."""
+_WHOLE = 0.1
+"""A patch fills a pixel whose noise is so much likelier than at its rim, where it fills
+_LEAST_PART of it: lone trees, houses and hedges are smaller than a pixel."""
+_LEAST_PART = 0.15
 _SEED = 12000
 
 
@@ -86,72 +112,116 @@ class Surface:
     landscape: Landscape
     """The ground under it, with the margin."""
     mixture: Spectra
-    shown: npt.NDArray[np.uint8]
-    """(y, x) class that a pixel looks like; not always its own."""
+    covers: npt.NDArray[np.uint8]
+    """(2, y, x) classes that a pixel looks like: one that may not be its own, and its own."""
+    part: Singles
+    """(y, x) share of a pixel that looks like the first of its covers."""
+    shade: Singles
+    """(y, x) what reflectance is multiplied by, for shadows smaller than a pixel."""
     provinces: npt.NDArray[np.uint32]
     """Sorted."""
     palettes: npt.NDArray[np.int16]
     """(province, quarter, class, kind) index into the mixture."""
     spread: Singles
-    """(2 RANK, y, x) standard normal numbers: times the factors of a component, how a pixel
-    differs from its mean; RANK for the place and RANK for the pixel."""
+    """(2, 2 RANK, y, x) standard normal numbers of each cover: times the factors of a component,
+    how a pixel differs from its mean; RANK for the place and RANK for the pixel. 0 where the cover
+    has no part in the pixel."""
 
     def components(self, day_of_year: int) -> npt.NDArray[np.int16]:
-        """(y, x) index into the mixture on a day."""
-        wide = self.landscape
-        return components_on(
-            season_of(day_of_year, self.region.zone.south),
-            self.shown,
-            wide.unit,
-            wide.province,
-            self.provinces,
-            self.palettes,
+        """(2, y, x) index into the mixture, of each cover on a day."""
+        season, wide = season_of(day_of_year, self.region.zone.south), self.landscape
+        return np.stack(
+            [
+                components_on(
+                    season, cover, wide.unit, wide.province, self.provinces, self.palettes
+                )
+                for cover in self.covers
+            ]
         )
 
 
-def surface(region: Region, places: Places = Places.TRAINING) -> Surface:
+def surface(
+    region: Region,
+    places: Places = Places.TRAINING,
+    change: Callable[[Landscape], Landscape] | None = None,
+) -> Surface:
     """Paints a region.
 
     Args:
         region: its corner lies on even columns and rows, and its sides are even, so that it is
             made of whole 20 m pixels.
         places: the measured places to paint with.
+        change: what is done to the ground before it is painted.
     """
     if region.left % 2 or region.top % 2 or region.width % 2 or region.height % 2:
         raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
     wide = landscape(region.widened(MARGIN_PX))
+    if change is not None:
+        wide = change(wide)
     mixture = spectra(places)
     at = wide.ground
-    shown = _shown(wide.truth, wide.unit, at.x, at.y, at.z)
-    spread = _spread(
-        shown,
+    shown, part = _shown(wide.truth, wide.unit, wide.province, at.x, at.y, at.z)
+    covers = np.stack([shown, wide.truth])
+    origin = np.array([wide.region.left, wide.region.top, region.zone.epsg])
+    spread = [
+        _spread(
+            cover,
+            share,
+            wide.unit,
+            wide.province,
+            at.x,
+            at.y,
+            at.z,
+            origin,
+            _TEXTURE_M,
+            _ROUGH,
+            _ROUGH_SPREAD,
+            _RANK_STRETCH,
+            GAUSS,
+        )
+        for cover, share in zip(covers, (part, 1 - part), strict=True)
+    ]
+    shade = _shade(
+        np.where(part > 0.5, shown, wide.truth),
         wide.unit,
+        wide.province,
         at.x,
         at.y,
         at.z,
-        np.array([wide.region.left, wide.region.top, region.zone.epsg]),
-        _TEXTURE_M,
-        _RANK_STRETCH,
+        origin,
+        _SHADE,
+        _ROUGH_SPREAD,
         GAUSS,
     )
-    return Surface(region, wide, mixture, shown, *_palettes(wide, mixture), spread)
+    return Surface(
+        region,
+        wide,
+        mixture,
+        covers,
+        part,
+        shade,
+        *_palettes(wide, mixture),
+        np.stack(spread),
+    )
 
 
 @numba.njit(cache=True)
 def _shown(
     truth: npt.NDArray[np.uint8],
     unit: npt.NDArray[np.uint32],
+    province: npt.NDArray[np.uint32],
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
-) -> npt.NDArray[np.uint8]:
-    """(y, x) class that a pixel looks like: its own, or that of a patch of something else.
+) -> tuple[npt.NDArray[np.uint8], Singles]:
+    """(y, x) class that a pixel looks like: its own, or that of a patch of something else; and
+    (y, x) how much of it does.
 
     No ground of 10 m labels is pure: gardens lie between houses, trees and farms stand in fields,
     hedges part them, woods have clearings, and labels follow none of these. Roads, whose unit is no
     block, have no patches.
     """
-    shown = truth.copy()
+    shown, part = truth.copy(), np.ones(truth.shape, np.float32)
     normal = NOISE_SPREAD
     for row in range(truth.shape[0]):
         for column in range(truth.shape[1]):
@@ -161,9 +231,12 @@ def _shown(
                 continue
             a, b, c = x[row, column], y[row, column], z[row, column]
             if code in (CROPS, GRASS):
-                hedge = _hedge(_border(unit, row, column), a, b, c)
+                border = _border(unit, row, column)
+                hedge = _hedge(border, a, b, c)
                 if hedge != NODATA:
-                    shown[row, column] = hedge
+                    if hedge != code:
+                        shown[row, column] = hedge
+                        part[row, column] = _width(border)
                     continue
             far = 1.0 / _DENSITY_M
             dense = gradient(a * far, b * far, c * far, _SEED + 31) / normal
@@ -171,17 +244,21 @@ def _shown(
             patch = gradient(a * near, b * near, c * near, _SEED + 32) / normal
             # A logistic curve stands for the normal distribution's, to 0.01.
             share = _PATCH_SHARE[code] + _PATCH_SPREAD[code] * dense
-            if 1.0 / (1.0 + math.exp(1.702 * patch)) >= share:
+            inside = share - 1.0 / (1.0 + math.exp(1.702 * patch))
+            if inside <= 0:
                 continue
+            part[row, column] = min(1.0, _LEAST_PART + (1.0 - _LEAST_PART) * inside / _WHOLE)
             wide = 0.4 * near
             kind = gradient(a * wide, b * wide, c * wide, _SEED + 33) / normal
+            custom = mix(province[row, column] + np.uint32(50 + code))
+            kind += _ONE_SIDED * GAUSS[custom & np.uint32(GAUSS.size - 1)]
             if kind < -0.5:
                 shown[row, column] = _PATCH_COVER[code, 0]
             elif kind < 0.55:
                 shown[row, column] = _PATCH_COVER[code, 1]
             else:
                 shown[row, column] = _PATCH_COVER[code, 2 if kind < 1.2 else 3]
-    return shown
+    return shown, part
 
 
 @numba.njit(cache=True, inline="always")
@@ -211,6 +288,12 @@ def _hedge(border: np.uint32, x: float, y: float, z: float) -> int:
     return TREES if kind < 0.55 else SHRUB if kind < 0.75 else GRASS
 
 
+@numba.njit(cache=True, inline="always")
+def _width(border: np.uint32) -> float:
+    """The share of a pixel that the hedge of a border fills: most are 4 to 10 m wide."""
+    return 0.35 + 0.65 * unit(mix(border + np.uint32(1)))
+
+
 def _palettes(
     wide: Landscape, mixture: Spectra
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int16]]:
@@ -229,24 +312,31 @@ def _palettes(
 
 @numba.njit(cache=True)
 def _spread(
-    shown: npt.NDArray[np.uint8],
+    cover: npt.NDArray[np.uint8],
+    part: Singles,
     unit: npt.NDArray[np.uint32],
+    province: npt.NDArray[np.uint32],
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
     texture_m: Singles,
+    rough: Singles,
+    rough_spread: Singles,
     stretch: Singles,
     gauss: Singles,
 ) -> Singles:
-    """(2 RANK, y, x) normal numbers of every pixel: of its place, and of itself within it."""
-    out = np.empty((2 * RANK, *shown.shape), np.float32)
+    """(2 RANK, y, x) normal numbers of every pixel's cover, where it has a part in the pixel: of
+    its place, and of the pixel within it."""
+    out = np.zeros((2 * RANK, *unit.shape), np.float32)
     steps = np.uint32(gauss.size - 1)
     place = np.empty(RANK)
-    for row in range(shown.shape[0]):
-        for column in range(shown.shape[1]):
+    for row in range(unit.shape[0]):
+        for column in range(unit.shape[1]):
+            if part[row, column] <= 0:
+                continue
             a, b, c = x[row, column], y[row, column], z[row, column]
-            code = shown[row, column]
+            code = cover[row, column]
             field = unit[row, column] >= FIELD
             own = mix(unit[row, column] + np.uint32(code))
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
@@ -260,13 +350,54 @@ def _spread(
                     )
                     place[rank] = 0.35 * place[rank] + 0.93 * drift / NOISE_SPREAD
                 out[rank, row, column] = place[rank]
+            numbers = _roughness(unit[row, column], province[row, column], code, gauss)
+            pixel_part = rough[code] * math.exp(rough_spread[code] * numbers)
             for rank in range(RANK):
                 white = mix(white + np.uint32(1))
                 fine = scale / stretch[rank]
                 smooth = gradient(a * fine, b * fine, c * fine, _SEED + 100 + rank)
                 within = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
                 shared = place[(rank + 1) % RANK]
-                out[RANK + rank, row, column] = SHARED_PART * shared + PIXEL_PART * within
+                out[RANK + rank, row, column] = _SHARED_PART * shared + pixel_part * within
+    return out
+
+
+@numba.njit(cache=True, inline="always")
+def _roughness(unit: np.uint32, province: np.uint32, code: int, gauss: Singles) -> float:
+    """A standard normal number: how rough the ground of a class is in a field or stand."""
+    steps = np.uint32(gauss.size - 1)
+    own = float(gauss[mix(mix(unit + np.uint32(code)) + np.uint32(70)) & steps])
+    around = float(gauss[mix(province + np.uint32(70 + code)) & steps])
+    return 0.707 * (own + around)
+
+
+@numba.njit(cache=True)
+def _shade(
+    cover: npt.NDArray[np.uint8],
+    unit: npt.NDArray[np.uint32],
+    province: npt.NDArray[np.uint32],
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    z: npt.NDArray[np.float64],
+    origin: npt.NDArray[np.int64],
+    size: Singles,
+    rough_spread: Singles,
+    gauss: Singles,
+) -> Singles:
+    """(y, x) what the reflectance of a pixel is multiplied by, the same in every band."""
+    out = np.empty(unit.shape, np.float32)
+    steps = np.uint32(gauss.size - 1)
+    fine = 1.0 / _SHADE_M
+    for row in range(unit.shape[0]):
+        for column in range(unit.shape[1]):
+            code = cover[row, column]
+            rough = _roughness(unit[row, column], province[row, column], code, gauss)
+            a, b, c = x[row, column], y[row, column], z[row, column]
+            smooth = gradient(a * fine, b * fine, c * fine, _SEED + 200) / NOISE_SPREAD
+            white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED + 1)
+            number = 0.6 * smooth + 0.8 * gauss[white & steps]
+            deviations = size[code] * math.exp(rough_spread[code] * rough) * number
+            out[row, column] = math.exp(2.0 * min(max(deviations, -0.4), 0.4))
     return out
 
 

@@ -6,7 +6,11 @@ Both are searched for files: pairs `*s2_l2a.tif` and `*s1_*db.tif` under the one
 bench_months.py for bands and units), chips of `mapper train --simulated` under the other. From each
 image the mean of 15 x 15 pixels around is taken away; of what is left, the table has the
 correlation with the next pixel and with the next but one along both axes, and the standard
-deviation, for VV in dB and for B04, B08 and B11 in roots of reflectance.
+deviation, for VV in dB and for B04, B08 and B11 in roots of reflectance. `rough` is 1.48 times the
+median of how far pixels lie from the median of 5 x 5 around them, and `outliers` how many times
+that the standard deviation of the same is: 1 where all is noise, more where single pixels and
+edges stand out. `with B04` is the correlation of what a band and B04 differ by: high where shadows
+make the ground rough, negative where plants do.
 
 `fields` is how much fields differ from each other, half of what lies between the 16th and the 84th
 percentile of the root of B04 under a median of 5 x 5 pixels: within the labelled crops, `--code` in
@@ -54,15 +58,28 @@ def median_around(plane: Floats) -> Floats:
     return np.median(wide, axis=(2, 3)).astype(np.float64)
 
 
-def texture(plane: Floats) -> list[float]:
-    """Correlation with the next pixel, with the next but one, and the deviation."""
+def beside(plane: Floats) -> Floats:
+    """(y, x) how far pixels lie from the median around them."""
+    difference: Floats = plane - median_around(plane)
+    return difference
+
+
+def texture(plane: Floats, red: Floats | None = None) -> list[float]:
+    """Correlation with the next pixel, with the next but one, deviation, roughness, outliers, and
+    correlation with B04, NaN for radar."""
     fine = plane - mean_around(plane)
     variance = fine.var()
     near = [
         ((fine[:, step:] * fine[:, :-step]).mean() + (fine[step:] * fine[:-step]).mean()) / 2
         for step in (1, 2)
     ]
-    return [*(float(product / variance) for product in near), float(np.sqrt(variance))]
+    apart = beside(plane)
+    rough = 1.4826 * float(np.median(np.abs(apart)))
+    correlations = (float(product / variance) for product in near)
+    with_red = (
+        np.nan if red is None else float(np.corrcoef(apart.ravel(), beside(red).ravel())[0, 1])
+    )
+    return [*correlations, float(np.sqrt(variance)), rough, float(apart.std()) / rough, with_red]
 
 
 def difference(red: Floats, crops: npt.NDArray[np.bool_]) -> list[float]:
@@ -87,7 +104,7 @@ def real(folder: Path, code: int) -> Iterator[tuple[str, str, list[float]]]:
         if digits.min() > 0:
             roots = np.sqrt(digits / 10_000)
             for band, plane in zip(OPTICAL, roots, strict=True):
-                yield path.parent.name, band, texture(plane)
+                yield path.parent.name, band, texture(plane, roots[0])
             for label in path.parent.glob(LABEL_FILES):
                 with rasterio.open(label) as raster:
                     yield path.parent.name, "fields", difference(roots[0], raster.read(1) == code)
@@ -103,7 +120,7 @@ def simulated(folder: Path, most: int) -> Iterator[tuple[str, str, list[float]]]
         name = f"simulated, optical looks: {chip.optical_looks}"
         roots = np.sqrt(chip.optical[[OPTICAL_NAMES.index(band) for band in OPTICAL]] / 10_000.0)
         for band, plane in zip(OPTICAL, roots, strict=True):
-            yield name, band, texture(plane)
+            yield name, band, texture(plane, roots[0])
         yield name, "fields", difference(roots[0], chip.label == CLASS_NAMES.index("crops"))
 
 
@@ -124,14 +141,17 @@ def main() -> None:
         for what, band, figures in source:
             if figures:
                 found[what, band].append(figures)
-    print(f"{'':44s} {'band':7s} images   next  next but one  deviation")
+    print(
+        f"{'':44s} {'band':7s} images   next  next but one  deviation   rough  outliers  with B04"
+    )
     for (what, band), rows in sorted(found.items()):
         if band == "fields":
             low, middle, high = np.percentile(rows, [0, 50, 100])
             print(f"{what:44s} {band:7s} {len(rows):6d}   {low:.3f} to {high:.3f}, {middle:.3f}")
             continue
-        near, second, deviation = np.mean(rows, axis=0)
-        print(f"{what:44s} {band:7s} {len(rows):6d} {near:6.2f} {second:13.2f} {deviation:10.3f}")
+        near, second, *sizes = np.median(rows, axis=0)
+        line = f"{what:44s} {band:7s} {len(rows):6d} {near:6.2f} {second:13.2f}"
+        print(line + "{:11.3f} {:7.4f} {:9.1f} {:9.2f}".format(*sizes))
     if given.json:
         table = [{"of": of, "band": band, "figures": rows} for (of, band), rows in found.items()]
         given.json.write_text(json.dumps(table, indent=1))

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from mapper.dynamicworld.chips import Chip
 from mapper.dynamicworld.simulated_chips import (
     TEST_BOXES,
     Box,
@@ -17,6 +18,7 @@ from mapper.dynamicworld.simulated_chips import (
     simulated_chip,
     spot_at,
 )
+from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.simulated.landscape import landscape
 from mapper.simulated.spectra import Places
 
@@ -42,6 +44,22 @@ def test_chips_are_whole_and_varied() -> None:
     assert len({chip.radar_looks for chip in chips}) > 2
     assert np.ptp([chip.lat for chip in chips]) > 40
     assert len({chip.period for chip in chips}) > 8
+
+
+def test_some_chips_to_learn_from_are_of_other_ground_or_have_coarse_bands_repeated() -> None:
+    def repeated(chip: Chip) -> bool:
+        swir = chip.optical[OPTICAL_NAMES.index("B11")].astype(int)
+        blocks = swir.reshape(SIDE // 2, 2, SIDE // 2, 2)
+        return bool((np.ptp(blocks, axis=(1, 3)) == 0).mean() > 0.5)
+
+    moved, coarse = 0, 0
+    for seed in range(24):
+        plain, varied = (simulated_chip(seed, chip_px=SIDE, varied=v) for v in (False, True))
+        assert plain.place == varied.place and plain.period == varied.period
+        assert not repeated(plain)
+        moved += not np.array_equal(plain.label, varied.label)
+        coarse += repeated(varied)
+    assert 1 <= moved <= 12 and 4 <= coarse <= 20
 
 
 def test_no_chip_comes_from_the_ground_that_is_tested_on() -> None:

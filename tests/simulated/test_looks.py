@@ -23,8 +23,9 @@ from mapper.simulated.looks import (
     optical_look,
     radar_look,
 )
-from mapper.simulated.painting import surface
+from mapper.simulated.painting import MARGIN_PX, surface
 from mapper.simulated.sky import Sky
+from mapper.simulated.spectra import RANK
 
 CLEAR = Sky(71, 0.0, 1500.0, 0.004, 1.0, 35.0, 150.0)
 CLOUDY = replace(CLEAR, cover=0.6)
@@ -57,9 +58,43 @@ def test_some_borders_of_fields_look_like_trees_and_stay_fields() -> None:
     here, east = wide.unit[:, :-1], wide.unit[:, 1:]
     border = (here >= FIELD) & (east >= FIELD) & (here != east)
     crops = wide.truth[:, :-1] == CROPS
-    wooded = np.isin(painted.shown[:, :-1], (TREES, SHRUB))
+    wooded = np.isin(painted.covers[0, :, :-1], (TREES, SHRUB))
     assert 0.03 < wooded[crops & border].mean() < 0.5
     assert wooded[crops & ~border].mean() < 0.5 * wooded[crops & border].mean()
+
+
+def test_what_stands_in_other_ground_may_fill_part_of_a_pixel() -> None:
+    painted = surface(FARMLAND)
+    shown, own = painted.covers
+    patches = shown != own
+    assert (painted.part[~patches] == 1).all() and (painted.part > 0).all()
+    assert 0.2 < (painted.part[patches] < 1).mean() < 1
+    whole = replace(painted, part=np.ones_like(painted.part))
+    none = replace(painted, part=np.zeros_like(painted.part))
+    patch, ground, both = (optical_look(p, CLEAR, 200).fine for p in (whole, none, painted))
+    inner = patches[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    # Between the two but for the point spread, which brings in other pixels, and steps of numbers.
+    low, high = np.minimum(patch, ground) - 60.0, np.maximum(patch, ground) + 60.0
+    assert ((both >= low) & (both <= high))[:, inner].mean() > 0.9
+
+
+def test_stands_of_one_class_are_rough_or_even_and_shadows_darken_all_bands() -> None:
+    painted = surface(VALLEY)
+    wide = painted.landscape
+    trees = wide.truth == TREES
+    whole = trees & (painted.covers[0] == TREES)
+    step = np.abs(np.diff(painted.spread[0, RANK:], axis=2)).mean(axis=0)
+    pairs = whole[:, 1:] & whole[:, :-1] & (wide.unit[:, 1:] == wide.unit[:, :-1])
+    stands = [pairs & (wide.unit[:, 1:] == unit) for unit in np.unique(wide.unit[whole])]
+    sizes = [step[stand].mean() for stand in stands if stand.sum() > 300]
+    assert len(sizes) >= 3 and max(sizes) > 1.3 * min(sizes)
+    assert (painted.shade > 0).all() and 0.01 < np.log(painted.shade[whole]).std() < 0.5
+
+    even = replace(painted, shade=np.ones_like(painted.shade))
+    shaded, plain = (optical_look(p, CLEAR, 200).fine.astype(float) for p in (painted, even))
+    inner = (slice(None), whole[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+    ratios = (shaded / plain)[inner]
+    assert all(np.corrcoef(ratios[0], other)[0, 1] > 0.7 for other in ratios[1:])
 
 
 def test_newer_baselines_add_a_thousand_to_every_number() -> None:
