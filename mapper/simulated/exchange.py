@@ -9,35 +9,56 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numba
 import numpy as np
+import numpy.typing as npt
 
 from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
 from mapper.simulated.landscape import FIELD, Landscape
+from mapper.simulated.noise import mix, unit
 
-_COMING = {TREES: 0.2, GRASS: 0.2, FLOODED: 0.05, CROPS: 0.2, SHRUB: 0.15, BUILT: 0.1, BARE: 0.1}
-"""How often a class is one of those that come to ground of others."""
-_SOME = 3
-"""Classes that come to a region."""
+_CHANCES = {TREES: 0.2, GRASS: 0.2, FLOODED: 0.05, CROPS: 0.2, SHRUB: 0.15, BUILT: 0.1, BARE: 0.1}
+"""How likely a class is drawn first as one of those that come to ground of others."""
+_COMING = 3
+"""Classes that come to a landscape."""
 _SHARE = (0.2, 0.9)
-"""Least and largest share of the fields, blocks and stands of a region that change."""
+"""Least and largest share of the fields, blocks and stands that a coming class is drawn for."""
 
 
 def exchange(seed: int, ground: Landscape) -> Landscape:
     """The same fields, blocks and stands, some of them with another class than their own.
 
     Water, snow and roads stay. No field becomes bare ground: tilled soil is both, and nothing but
-    the shape of fields tells that it is theirs.
+    the shape of fields tells that it is theirs. A stand may become crops, for the fields of many
+    countries have no straight edges; one that becomes built-up is a block, with gardens. What
+    becomes of a unit follows from it and the seed, so regions that overlap agree.
     """
     random = np.random.default_rng((seed, 733))
-    codes, chances = np.array(list(_COMING), np.uint8), np.array(list(_COMING.values()))
-    coming = random.choice(codes, _SOME, replace=False, p=chances / chances.sum())
-    share = random.uniform(*_SHARE)
+    codes, chances = np.array(list(_CHANCES), np.uint8), np.array(list(_CHANCES.values()))
+    coming = random.choice(codes, _COMING, replace=False, p=chances)
+    share, parts = random.uniform(*_SHARE), random.dirichlet(np.ones(_COMING))
+    changes, which = _draws(ground.unit, np.uint32(seed & 0xFFFFFFFF))
+    becomes = coming[np.searchsorted(np.cumsum(parts)[:-1], which)]
+    becomes[(becomes == BARE) & (ground.unit >= FIELD)] = CROPS
 
-    units, of_unit = np.unique(ground.unit, return_inverse=True)
-    becomes = random.choice(coming, len(units), p=random.dirichlet(np.ones(_SOME)))
-    becomes[(becomes == BARE) & (units >= FIELD)] = CROPS
-    changes = (random.random(len(units)) < share)[of_unit.reshape(ground.unit.shape)]
-    stays = np.isin(ground.truth, (WATER, SNOW))
-    stays |= (ground.truth == BUILT) & (ground.unit < FIELD)
-    new = becomes[of_unit.reshape(ground.unit.shape)]
-    return replace(ground, truth=np.where(changes & ~stays, new, ground.truth))
+    roads = (ground.truth == BUILT) & (ground.unit < FIELD)
+    moves = (changes < share) & ~roads & ~np.isin(ground.truth, (WATER, SNOW))
+    blocks = moves & (becomes == BUILT)
+    return replace(
+        ground,
+        truth=np.where(moves, becomes, ground.truth),
+        unit=np.where(blocks, ground.unit | FIELD, ground.unit),
+    )
+
+
+@numba.njit(cache=True)
+def _draws(
+    units: npt.NDArray[np.uint32], seed: np.uint32
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(y, x) two numbers from 0 to 1 of every unit."""
+    one, two = np.empty(units.shape), np.empty(units.shape)
+    for row in range(units.shape[0]):
+        for column in range(units.shape[1]):
+            own = mix(units[row, column] ^ mix(seed))
+            one[row, column], two[row, column] = unit(own), unit(mix(own))
+    return one, two

@@ -37,15 +37,16 @@ _CLOUD = np.array([0.66, 0.64, 0.63, 0.64, 0.65, 0.65, 0.65, 0.64, 0.42, 0.30], 
 """Reflectance of thick cloud by band (10 bands); ice and water absorb in the last two."""
 _HAZE = np.array([1.0, 0.72, 0.5, 0.44, 0.38, 0.33, 0.3, 0.28, 0.1, 0.05], np.float32)
 """Haze by band, relative to blue: about the inverse square of the wavelength."""
-_SHADE = np.array([0.5, 0.56, 0.6, 0.62, 0.64, 0.65, 0.66, 0.66, 0.7, 0.72], np.float32)
+_SHADOW = np.array([0.5, 0.56, 0.6, 0.62, 0.64, 0.65, 0.66, 0.66, 0.7, 0.72], np.float32)
 """Share of a band's light that a cloud's shadow takes: the sky still lights the blue."""
 RELIEF_LEFT = 0.55
 """Share of the topographic shading that the atmospheric correction leaves in."""
 NOISE_DN = 6.0
 NOISE_SHARE = 0.006
-"""Sensor noise: a floor in digital numbers, and a share of the signal."""
+"""Sensor noise: a floor in digital numbers, and a share of the signal. Together with the steps
+below no more than single looks at even dark fields and woods have in real images."""
 DN_STEP = 8
-"""Digital numbers come in steps, below the noise: the archive is a quarter smaller for it."""
+"""Digital numbers come in steps, which adds 2.3 of noise: the archive is smaller for it."""
 RADAR_SPREAD = np.array([0.038, 0.24, 0.444, 0.24, 0.038], np.float32)
 """Share of a radar pixel's power that comes from each of five in a row, per axis: a normal curve of
 0.9 pixels. Pixels are 10 m, the instrument resolves 20 by 22 m, so neighbours share most of what
@@ -115,7 +116,7 @@ def optical_look(
             light,
             cloud,
             shadow,
-            np.array([_CLOUD[band], _HAZE[band] * sky.haze, _SHADE[band], sky.gain], np.float32),
+            np.array([_CLOUD[band], _HAZE[band] * sky.haze, _SHADOW[band], sky.gain], np.float32),
         )
     region = surface.region
     origin = np.array([region.left, region.top, region.zone.epsg, sky.seed])
@@ -258,7 +259,7 @@ def radar_look(
         np.ascontiguousarray(mixture.factors[:, radar]),
         surface.spread,
         surface.part,
-        wide.truth,
+        surface.covers,
         wide.terrain.east_rise,
         wide.ground.x,
         wide.ground.y,
@@ -304,7 +305,7 @@ def _sent_back(
     factors: Singles,
     spread: Singles,
     part: Singles,
-    truth: npt.NDArray[np.uint8],
+    covers: npt.NDArray[np.uint8],
     east_rise: Singles,
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
@@ -314,21 +315,20 @@ def _sent_back(
     """(2, y, x) power that the ground of each pixel sends back at the middle of the swath, by date
     and slope, as far as `_resolved` looks."""
     edge = MARGIN_PX - _REACH
-    height, width = truth.shape[0] - 2 * edge, truth.shape[1] - 2 * edge
+    height, width = part.shape[0] - 2 * edge, part.shape[1] - 2 * edge
     out = np.zeros((2, height, width), np.float32)
     seed, side = origin[3], origin[4]
     for row in range(height):
         for column in range(width):
             i, j = row + edge, column + edge
-            code = truth[i, j]
             weather = fractal_at(x[i, j], y[i, j], z[i, j], 25_000.0, 2, 0.5, _SEED + seed)
-            wet = _WEATHER_DB[code] * weather
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
             for layer in range(2):
                 share = part[i, j] if layer == 0 else 1.0 - part[i, j]
                 if share <= 0:
                     continue
                 kind = components[layer, i, j]
+                wet = _WEATHER_DB[covers[layer, i, j]] * weather
                 for band in range(2):
                     own = mean[kind, band] + deviation(factors[kind, band], spread[layer, :, i, j])
                     out[band, row, column] += share * 10.0 ** (0.1 * (own + 1.6 * slope + wet))

@@ -2,7 +2,8 @@
 
 A field, block or stand draws components of its province (kinds of places, one for each quarter of
 the year) and a deviation within them (one place of that kind); its pixels then differ by the spread
-inside one place, part of it smooth over some tens of metres and part white.
+inside one place, more where ground is rough, part of it smooth over some tens of metres and part
+white. Patches of other cover may fill less than a pixel, and shadows darken all bands alike.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from mapper.simulated.spectra import (
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 13
+VERSION = 14
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4
 """Pixels painted around what is asked for: the point spread and 20 m pixels look at neighbours."""
 CHANNELS = 12
-_SHARED_PART = 0.8
+SHARED_PART = 0.8
 """Part of the spread inside a place that a whole field shares."""
 _TEXTURE_M = np.ones(9, np.float32) * 60
 _TEXTURE_M[[WATER, TREES, GRASS, FLOODED, CROPS]] = (160, 34, 70, 45, 65)
@@ -50,22 +51,27 @@ _RANK_STRETCH = np.array([0.7, 1.0, 1.5, 2.4], np.float32)
 _ROUGH = np.ones(9, np.float32)
 _ROUGH[[WATER, TREES, GRASS, FLOODED, CROPS]] = (0.48, 0.9, 1.0, 0.9, 0.3)
 _ROUGH[[SHRUB, BUILT, BARE, SNOW]] = (1.1, 1.6, 0.9, 1.2)
-"""How much of that spread every pixel has for itself, by class: the median. Set so that pixels
-differ from those around as much as in real images (tests/bench/bench_texture.py): measured places
-are mostly picked where ground is even, and the point spread evens what is painted once more."""
+"""How much of the spread inside a place every pixel has for itself, by class: the median. Set so
+that pixels differ from those around as much as in real images (tests/bench/bench_texture.py):
+measured places are mostly picked where ground is even, and the point spread evens what is painted
+once more."""
 _ROUGH_SPREAD = np.ones(9, np.float32) * 0.7
 _ROUGH_SPREAD[[WATER, TREES, BUILT, SNOW]] = (0.4, 0.8, 0.4, 0.8)
 """Standard deviation of that part's logarithm, half of it (squared) between provinces and half
 between fields or stands: crowns and their shadows make one wood rough and leave the next one even,
 and a tilled field is smooth."""
-_SHADE = np.ones(9, np.float32)
-_SHADE[[WATER, TREES, GRASS, FLOODED, CROPS]] = (0.015, 0.04, 0.02, 0.02, 0.015)
-_SHADE[[SHRUB, BUILT, BARE, SNOW]] = (0.03, 0.07, 0.03, 0.08)
+_SHADOWS = np.ones(9, np.float32)
+_SHADOWS[[WATER, TREES, GRASS, FLOODED, CROPS]] = (0.015, 0.04, 0.02, 0.02, 0.015)
+_SHADOWS[[SHRUB, BUILT, BARE, SNOW]] = (0.03, 0.07, 0.03, 0.08)
 """How much pixels are brighter or darker in all bands alike, by the shadows of crowns, walls and
 clods: deviation of the logarithm of the root of reflectance, by class; the median, which varies as
 roughness does. In real woods, towns and snow red and infrared rise and fall together (correlation
 of 0.4 to 0.9 between what they differ by from 5 x 5 pixels), in measured places hardly."""
-_SHADE_M = 30.0
+_SHADOWS_M = 30.0
+_SMOOTH_SHADOWS, _WHITE_SHADOWS = 0.6, 0.8
+"""Parts of them, squares summing to 1: of that wavelength, and of each pixel its own."""
+_DEEPEST = 0.4
+"""Largest logarithm of the root of reflectance by which they darken or brighten."""
 _DRIFT_M = 900.0
 _PATCH_M = 46.0
 """Wavelength of what stands in other ground: houses and gardens, lone trees, clearings."""
@@ -81,8 +87,8 @@ _PATCHES = {
     BARE: (0.05, 0.05, (SHRUB, GRASS, GRASS, TREES)),
     SNOW: (0.10, 0.13, (TREES, BARE, SHRUB, TREES)),
 }
-"""By class the share of its ground that shows another, how much that share varies from place to
-place, and what shows there, in about 31, 40, 18 and 11 % of it. Built-up ground shows almost
+"""By class the share of its pixels in which another shows, how much that share varies from place to
+place, and what shows there, in about 31, 40, 18 and 11 % of them. Built-up ground shows almost
 nothing else in a dense town, and two thirds in a village of scattered houses; if a third of
 that is trees, woods beside a house are taken for a village."""
 _PATCH_SHARE, _PATCH_SPREAD = np.zeros((2, 9), np.float32)
@@ -96,10 +102,11 @@ _HEDGED_M = 3000.0
 """Wavelength at which land with hedges and open fields change."""
 _HEDGED, _HEDGED_SPREAD = 0.20, 0.25
 """Share of the borders between fields that are no mere line: its mean, and how much it varies."""
-_WHOLE = 0.1
-"""A patch fills a pixel whose noise is so much likelier than at its rim, where it fills
-_LEAST_PART of it: lone trees, houses and hedges are smaller than a pixel."""
-_LEAST_PART = 0.15
+_LEAST_PART, _FILLING = 0.15, 0.1
+"""What a patch fills of a pixel at its rim, and how far, in probability, its noise must pass the
+threshold before it fills the pixel: lone trees and houses are smaller than that."""
+_NARROWEST_HEDGE = 0.35
+"""Of a pixel's width: hedges are 3.5 to 10 m wide."""
 _SEED = 12000
 
 
@@ -117,15 +124,15 @@ class Surface:
     part: Singles
     """(y, x) share of a pixel that looks like the first of its covers."""
     shade: Singles
-    """(y, x) what reflectance is multiplied by, for shadows smaller than a pixel."""
+    """(y, x) what reflectance is multiplied by, 1 on the average: shadows smaller than a pixel."""
     provinces: npt.NDArray[np.uint32]
     """Sorted."""
     palettes: npt.NDArray[np.int16]
     """(province, quarter, class, kind) index into the mixture."""
     spread: Singles
-    """(2, 2 RANK, y, x) standard normal numbers of each cover: times the factors of a component,
-    how a pixel differs from its mean; RANK for the place and RANK for the pixel. 0 where the cover
-    has no part in the pixel."""
+    """(2, 2 RANK, y, x) normal numbers of each cover: times the factors of a component, how a pixel
+    differs from its mean; RANK for the place, standard, and RANK for the pixel, the larger the
+    rougher its ground is. 0 where the cover has no part in the pixel."""
 
     def components(self, day_of_year: int) -> npt.NDArray[np.int16]:
         """(2, y, x) index into the mixture, of each cover on a day."""
@@ -182,14 +189,14 @@ def surface(
         for cover, share in zip(covers, (part, 1 - part), strict=True)
     ]
     shade = _shade(
-        np.where(part > 0.5, shown, wide.truth),
+        np.where(part > 0.5, shown, wide.truth),  # what fills most of a pixel casts its shadows
         wide.unit,
         wide.province,
         at.x,
         at.y,
         at.z,
         origin,
-        _SHADE,
+        _SHADOWS,
         _ROUGH_SPREAD,
         GAUSS,
     )
@@ -247,11 +254,12 @@ def _shown(
             inside = share - 1.0 / (1.0 + math.exp(1.702 * patch))
             if inside <= 0:
                 continue
-            part[row, column] = min(1.0, _LEAST_PART + (1.0 - _LEAST_PART) * inside / _WHOLE)
+            part[row, column] = min(1.0, _LEAST_PART + (1.0 - _LEAST_PART) * inside / _FILLING)
             wide = 0.4 * near
             kind = gradient(a * wide, b * wide, c * wide, _SEED + 33) / normal
             custom = mix(province[row, column] + np.uint32(50 + code))
             kind += _ONE_SIDED * GAUSS[custom & np.uint32(GAUSS.size - 1)]
+            kind /= math.sqrt(1.0 + _ONE_SIDED * _ONE_SIDED)
             if kind < -0.5:
                 shown[row, column] = _PATCH_COVER[code, 0]
             elif kind < 0.55:
@@ -290,8 +298,8 @@ def _hedge(border: np.uint32, x: float, y: float, z: float) -> int:
 
 @numba.njit(cache=True, inline="always")
 def _width(border: np.uint32) -> float:
-    """The share of a pixel that the hedge of a border fills: most are 4 to 10 m wide."""
-    return 0.35 + 0.65 * unit(mix(border + np.uint32(1)))
+    """The share of a pixel that the hedge of a border fills."""
+    return _NARROWEST_HEDGE + (1.0 - _NARROWEST_HEDGE) * unit(mix(border + np.uint32(1)))
 
 
 def _palettes(
@@ -339,7 +347,7 @@ def _spread(
             code = cover[row, column]
             field = unit[row, column] >= FIELD
             own = mix(unit[row, column] + np.uint32(code))
-            white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED)
+            white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED + int(code))
             scale = 1.0 / texture_m[code]
             for rank in range(RANK):
                 own = mix(own + np.uint32(1))
@@ -358,7 +366,7 @@ def _spread(
                 smooth = gradient(a * fine, b * fine, c * fine, _SEED + 100 + rank)
                 within = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
                 shared = place[(rank + 1) % RANK]
-                out[RANK + rank, row, column] = _SHARED_PART * shared + pixel_part * within
+                out[RANK + rank, row, column] = SHARED_PART * shared + pixel_part * within
     return out
 
 
@@ -368,7 +376,7 @@ def _roughness(unit: np.uint32, province: np.uint32, code: int, gauss: Singles) 
     steps = np.uint32(gauss.size - 1)
     own = float(gauss[mix(mix(unit + np.uint32(code)) + np.uint32(70)) & steps])
     around = float(gauss[mix(province + np.uint32(70 + code)) & steps])
-    return 0.707 * (own + around)
+    return (own + around) / math.sqrt(2.0)
 
 
 @numba.njit(cache=True)
@@ -384,10 +392,11 @@ def _shade(
     rough_spread: Singles,
     gauss: Singles,
 ) -> Singles:
-    """(y, x) what the reflectance of a pixel is multiplied by, the same in every band."""
+    """(y, x) what the reflectance of a pixel is multiplied by, the same in every band: 1 on the
+    average, lognormal."""
     out = np.empty(unit.shape, np.float32)
     steps = np.uint32(gauss.size - 1)
-    fine = 1.0 / _SHADE_M
+    fine = 1.0 / _SHADOWS_M
     for row in range(unit.shape[0]):
         for column in range(unit.shape[1]):
             code = cover[row, column]
@@ -395,9 +404,10 @@ def _shade(
             a, b, c = x[row, column], y[row, column], z[row, column]
             smooth = gradient(a * fine, b * fine, c * fine, _SEED + 200) / NOISE_SPREAD
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED + 1)
-            number = 0.6 * smooth + 0.8 * gauss[white & steps]
-            deviations = size[code] * math.exp(rough_spread[code] * rough) * number
-            out[row, column] = math.exp(2.0 * min(max(deviations, -0.4), 0.4))
+            number = _SMOOTH_SHADOWS * smooth + _WHITE_SHADOWS * gauss[white & steps]
+            spread = size[code] * math.exp(rough_spread[code] * rough)
+            root = min(max(spread * number - spread * spread, -_DEEPEST), _DEEPEST)
+            out[row, column] = math.exp(2.0 * root)
     return out
 
 

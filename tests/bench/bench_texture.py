@@ -3,7 +3,8 @@
     PYTHONPATH=. python tests/bench/bench_texture.py --real FOLDER --chips FOLDER [--json F]
 
 Both are searched for files: pairs `*s2_l2a.tif` and `*s1_*db.tif` under the one (see
-bench_months.py for bands and units), chips of `mapper train --simulated` under the other. From each
+bench_months.py for bands and units), chips under the other, such as the folder `held-out` of a
+training (those to learn from are varied). The table has medians of images. From each
 image the mean of 15 x 15 pixels around is taken away; of what is left, the table has the
 correlation with the next pixel and with the next but one along both axes, and the standard
 deviation, for VV in dB and for B04, B08 and B11 in roots of reflectance. `rough` is 1.48 times the
@@ -64,22 +65,35 @@ def beside(plane: Floats) -> Floats:
     return difference
 
 
-def texture(plane: Floats, red: Floats | None = None) -> list[float]:
-    """Correlation with the next pixel, with the next but one, deviation, roughness, outliers, and
-    correlation with B04, NaN for radar."""
+def texture(plane: Floats, apart: Floats) -> list[float]:
+    """Correlation with the next pixel, with the next but one, deviation, roughness, outliers.
+
+    Args:
+        apart: `beside` of the plane.
+    """
     fine = plane - mean_around(plane)
     variance = fine.var()
     near = [
         ((fine[:, step:] * fine[:, :-step]).mean() + (fine[step:] * fine[:-step]).mean()) / 2
         for step in (1, 2)
     ]
-    apart = beside(plane)
     rough = 1.4826 * float(np.median(np.abs(apart)))
     correlations = (float(product / variance) for product in near)
-    with_red = (
-        np.nan if red is None else float(np.corrcoef(apart.ravel(), beside(red).ravel())[0, 1])
-    )
-    return [*correlations, float(np.sqrt(variance)), rough, float(apart.std()) / rough, with_red]
+    outliers = float(apart.std()) / max(rough, 1e-6)
+    return [*correlations, float(np.sqrt(variance)), rough, outliers]
+
+
+def radar_texture(vv: Floats) -> list[float]:
+    """`texture` of backscatter in dB."""
+    return texture(vv, beside(vv))
+
+
+def optical_textures(roots: Floats) -> Iterator[tuple[str, list[float]]]:
+    """`texture` of every band, and how it goes with B04."""
+    apart = [beside(plane) for plane in roots]
+    for band, plane, own in zip(OPTICAL, roots, apart, strict=True):
+        with_red = float(np.corrcoef(own.ravel(), apart[0].ravel())[0, 1])
+        yield band, [*texture(plane, own), with_red]
 
 
 def difference(red: Floats, crops: npt.NDArray[np.bool_]) -> list[float]:
@@ -95,7 +109,7 @@ def real(folder: Path, code: int) -> Iterator[tuple[str, str, list[float]]]:
     for path in sorted(folder.rglob("*s1_*db.tif")):
         (vv,), _ = named_bands(path, ("VV",))
         if np.isfinite(vv).all():
-            yield path.parent.name, "VV", texture(vv.astype(np.float64))
+            yield path.parent.name, "VV", radar_texture(vv.astype(np.float64))
     for path in sorted(folder.rglob(f"*{OPTICAL_FILE}")):
         try:
             digits = np.stack(named_bands(path, OPTICAL)[0]).astype(np.float64)
@@ -103,8 +117,8 @@ def real(folder: Path, code: int) -> Iterator[tuple[str, str, list[float]]]:
             continue  # a place without one of the bands
         if digits.min() > 0:
             roots = np.sqrt(digits / 10_000)
-            for band, plane in zip(OPTICAL, roots, strict=True):
-                yield path.parent.name, band, texture(plane, roots[0])
+            for band, figures in optical_textures(roots):
+                yield path.parent.name, band, figures
             for label in path.parent.glob(LABEL_FILES):
                 with rasterio.open(label) as raster:
                     yield path.parent.name, "fields", difference(roots[0], raster.read(1) == code)
@@ -114,13 +128,13 @@ def simulated(folder: Path, most: int) -> Iterator[tuple[str, str, list[float]]]
     """The same of some chips, by their number of looks."""
     for path in sorted(folder.glob(f"*{SUFFIX}"))[:most]:
         chip = load_chip(path)
-        yield f"simulated, radar looks: {chip.radar_looks}", "VV", texture(chip.radar[0])
+        yield f"simulated, radar looks: {chip.radar_looks}", "VV", radar_texture(chip.radar[0])
         if not chip.optical.all():
             continue
         name = f"simulated, optical looks: {chip.optical_looks}"
         roots = np.sqrt(chip.optical[[OPTICAL_NAMES.index(band) for band in OPTICAL]] / 10_000.0)
-        for band, plane in zip(OPTICAL, roots, strict=True):
-            yield name, band, texture(plane, roots[0])
+        for band, figures in optical_textures(roots):
+            yield name, band, figures
         yield name, "fields", difference(roots[0], chip.label == CLASS_NAMES.index("crops"))
 
 
@@ -149,9 +163,11 @@ def main() -> None:
             low, middle, high = np.percentile(rows, [0, 50, 100])
             print(f"{what:44s} {band:7s} {len(rows):6d}   {low:.3f} to {high:.3f}, {middle:.3f}")
             continue
-        near, second, *sizes = np.median(rows, axis=0)
-        line = f"{what:44s} {band:7s} {len(rows):6d} {near:6.2f} {second:13.2f}"
-        print(line + "{:11.3f} {:7.4f} {:9.1f} {:9.2f}".format(*sizes))
+        near, second, deviation, rough, outliers, *with_red = np.median(rows, axis=0)
+        print(
+            f"{what:44s} {band:7s} {len(rows):6d} {near:6.2f} {second:13.2f} {deviation:10.3f} "
+            f"{rough:7.4f} {outliers:9.1f} " + "".join(f"{value:9.2f}" for value in with_red)
+        )
     if given.json:
         table = [{"of": of, "band": band, "figures": rows} for (of, band), rows in found.items()]
         given.json.write_text(json.dumps(table, indent=1))
