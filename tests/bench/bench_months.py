@@ -6,7 +6,7 @@ The folder has a pair of GeoTIFFs for each date, and labels on the same grid:
 
     FOLDER/2021-07-01_s2_l2a.tif    digital numbers without the offset of 1000 that products have
                                     since 2022; bands by name; of B8A it may have none
-    FOLDER/2021-07-01_s1_*_db.tif   VV and VH in dB
+    FOLDER/2021-07-01_s1_*db.tif   VV and VH in dB
     FOLDER/label_*.tif              --code is the value of the class that is looked for
 
 A field is bare in one month and green in another, so a network that knows a class in one season may
@@ -72,7 +72,7 @@ def stacked(path: Path, names: tuple[str, ...]) -> Floats:
 def composite(folder: Path, dates: list[str]) -> Chip:
     """The chip of some dates, without labels."""
     optical = [stacked(folder / f"{date}_s2_l2a.tif", OPTICAL_NAMES) for date in dates]
-    radar = [stacked(next(folder.glob(f"{date}_s1_*_db.tif")), RADAR_NAMES) for date in dates]
+    radar = [stacked(next(folder.glob(f"{date}_s1_*db.tif")), RADAR_NAMES) for date in dates]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # pixels that no date saw stay NaN
         median = np.nanmedian(optical, axis=0)
