@@ -6,7 +6,7 @@ The folder has a pair of GeoTIFFs for each date, and labels on the same grid:
 
     FOLDER/2021-07-01_s2_l2a.tif    digital numbers without the offset of 1000 that products have
                                     since 2022; bands by name; of B8A it may have none
-    FOLDER/2021-07-01_s1_*db.tif   VV and VH in dB
+    FOLDER/2021-07-01_s1_*db.tif    VV and VH in dB
     FOLDER/label_*.tif              --code is the value of the class that is looked for
 
 A field is bare in one month and green in another, so a network that knows a class in one season may
