@@ -1,7 +1,7 @@
 """A simulated archive: real geometry, spectra measured at real places, and a known truth.
 
     world, ground, terrain, cover, landscape    the ground, as a function of place
-    spectra, painting                           what it looks like, fitted from real pixels
+    spectra, patches, texture, painting         what it looks like, fitted from real pixels
     exchange                                    the ground as no country is, to learn from
     sky, looks                                  what the two instruments see of it
     mgrs, orbits, need, acquisitions            which scenes there are

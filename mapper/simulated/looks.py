@@ -17,8 +17,9 @@ import numpy.typing as npt
 from mapper.imagery.bands import OPTICAL_BANDS
 from mapper.simulated.cover import BARE, CROPS, FLOODED, GRASS, SHRUB, SNOW, WATER
 from mapper.simulated.noise import GAUSS, fractal_at, hash3
-from mapper.simulated.painting import MARGIN_PX, Surface, deviation
+from mapper.simulated.painting import MARGIN_PX, Surface
 from mapper.simulated.sky import Sky, classify, clouds
+from mapper.simulated.texture import deviation
 
 Singles = npt.NDArray[np.float32]
 Shorts = npt.NDArray[np.uint16]

@@ -27,8 +27,8 @@ import torch
 from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
 from mapper.lulcformer.report import MEASURES
-from mapper.simulated.painting import SHARED_PART
 from mapper.simulated.spectra import RANK, Places, Spectra, nearness, palette, spectra
+from mapper.simulated.texture import SHARED_PART
 
 Floats = npt.NDArray[np.float64]
 
