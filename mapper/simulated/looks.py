@@ -167,7 +167,7 @@ def _band(
         for column in range(light.shape[1]):
             lit = 0.0
             for layer in range(2):
-                share = part[row, column] if layer == 0 else 1.0 - part[row, column]
+                share = _share(part[row, column], layer)
                 if share > 0:
                     kind = components[layer, row, column]
                     root = mean[kind] + deviation(factors[kind], spread[layer, :, row, column])
@@ -178,6 +178,12 @@ def _band(
             lit = lit * dark * (np.float32(1) - opaque) + air[0] * opaque
             ground[row, column] = lit * air[3] + air[1]
     return _softened(ground)
+
+
+@numba.njit(cache=True, inline="always")
+def _share(part: float, layer: int) -> float:
+    """The share of a pixel that looks like one of its two covers."""
+    return part if layer == 0 else 1.0 - part
 
 
 @numba.njit(cache=True)
@@ -325,7 +331,7 @@ def _sent_back(
             weather = fractal_at(x[i, j], y[i, j], z[i, j], 25_000.0, 2, 0.5, _SEED + seed)
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
             for layer in range(2):
-                share = part[i, j] if layer == 0 else 1.0 - part[i, j]
+                share = _share(part[i, j], layer)
                 if share <= 0:
                     continue
                 kind = components[layer, i, j]

@@ -51,6 +51,7 @@ _DEEPEST = 0.4
 _DRIFT_M = 900.0
 """Wavelength at which ground that nobody cut into fields changes its character."""
 _SEED = 12000
+_STEPS = np.uint32(GAUSS.size - 1)
 
 
 def spread(wide: Landscape, cover: npt.NDArray[np.uint8], part: Singles) -> Singles:
@@ -71,11 +72,6 @@ def spread(wide: Landscape, cover: npt.NDArray[np.uint8], part: Singles) -> Sing
         at.y,
         at.z,
         _origin(wide),
-        _TEXTURE_M,
-        _ROUGH,
-        _ROUGH_SPREAD,
-        _RANK_STRETCH,
-        GAUSS,
     )
 
 
@@ -95,9 +91,6 @@ def shade(wide: Landscape, cover: npt.NDArray[np.uint8]) -> Singles:
         at.y,
         at.z,
         _origin(wide),
-        _SHADOWS,
-        _ROUGH_SPREAD,
-        GAUSS,
     )
 
 
@@ -117,15 +110,9 @@ def _spread(
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
-    texture_m: Singles,
-    rough: Singles,
-    rough_spread: Singles,
-    stretch: Singles,
-    gauss: Singles,
 ) -> Singles:
     """See `spread`."""
     out = np.zeros((2 * RANK, *unit.shape), np.float32)
-    steps = np.uint32(gauss.size - 1)
     place = np.empty(RANK)
     for row in range(unit.shape[0]):
         for column in range(unit.shape[1]):
@@ -136,36 +123,34 @@ def _spread(
             field = unit[row, column] >= FIELD
             own = mix(unit[row, column] + np.uint32(code))
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED + int(code))
-            scale = 1.0 / texture_m[code]
+            scale = 1.0 / _TEXTURE_M[code]
             for rank in range(RANK):
                 own = mix(own + np.uint32(1))
-                place[rank] = gauss[own & steps]
+                place[rank] = GAUSS[own & _STEPS]
                 if not field:
                     drift = gradient(
                         a / _DRIFT_M, b / _DRIFT_M, c / _DRIFT_M, _SEED + 20 + 7 * rank + code
                     )
                     place[rank] = 0.35 * place[rank] + 0.93 * drift / NOISE_SPREAD
                 out[rank, row, column] = place[rank]
-            numbers = _roughness(unit[row, column], province[row, column], code, gauss)
-            pixel_part = rough[code] * math.exp(rough_spread[code] * numbers)
+            pixel_part = _ROUGH[code] * _roughness(unit[row, column], province[row, column], code)
             for rank in range(RANK):
                 white = mix(white + np.uint32(1))
-                fine = scale / stretch[rank]
+                fine = scale / _RANK_STRETCH[rank]
                 smooth = gradient(a * fine, b * fine, c * fine, _SEED + 100 + rank)
-                within = 0.72 * smooth / NOISE_SPREAD + 0.69 * gauss[white & steps]
+                within = 0.72 * smooth / NOISE_SPREAD + 0.69 * GAUSS[white & _STEPS]
                 shared = place[(rank + 1) % RANK]
                 out[RANK + rank, row, column] = SHARED_PART * shared + pixel_part * within
     return out
 
 
 @numba.njit(cache=True, inline="always")
-def _roughness(unit: np.uint32, province: np.uint32, code: int, gauss: Singles) -> float:
-    """A standard normal number: how rough the ground of a class is in a field or stand, mostly as
-    all of its province is."""
-    steps = np.uint32(gauss.size - 1)
-    own = float(gauss[mix(mix(unit + np.uint32(code)) + np.uint32(70)) & steps])
-    around = float(gauss[mix(province + np.uint32(70)) & steps])
-    return 0.5 * own + math.sqrt(0.75) * around
+def _roughness(unit: np.uint32, province: np.uint32, code: int) -> float:
+    """How rough the ground of a class is in a field or stand, relative to the class's median:
+    lognormal, mostly as all of its province is."""
+    own = float(GAUSS[mix(mix(unit + np.uint32(code)) + np.uint32(70)) & _STEPS])
+    around = float(GAUSS[mix(province + np.uint32(70)) & _STEPS])
+    return math.exp(_ROUGH_SPREAD[code] * (0.5 * own + math.sqrt(0.75) * around))
 
 
 @numba.njit(cache=True)
@@ -177,23 +162,18 @@ def _shade(
     y: npt.NDArray[np.float64],
     z: npt.NDArray[np.float64],
     origin: npt.NDArray[np.int64],
-    size: Singles,
-    rough_spread: Singles,
-    gauss: Singles,
 ) -> Singles:
     """See `shade`."""
     out = np.empty(unit.shape, np.float32)
-    steps = np.uint32(gauss.size - 1)
     fine = 1.0 / _SHADOWS_M
     for row in range(unit.shape[0]):
         for column in range(unit.shape[1]):
             code = cover[row, column]
-            rough = _roughness(unit[row, column], province[row, column], code, gauss)
+            spread = _SHADOWS[code] * _roughness(unit[row, column], province[row, column], code)
             a, b, c = x[row, column], y[row, column], z[row, column]
             smooth = gradient(a * fine, b * fine, c * fine, _SEED + 200) / NOISE_SPREAD
             white = hash3(origin[0] + column, origin[1] + row, origin[2], _SEED + 1)
-            number = _SMOOTH_SHADOWS * smooth + _WHITE_SHADOWS * gauss[white & steps]
-            spread = size[code] * math.exp(rough_spread[code] * rough)
+            number = _SMOOTH_SHADOWS * smooth + _WHITE_SHADOWS * GAUSS[white & _STEPS]
             root = min(max(spread * number - spread * spread, -_DEEPEST), _DEEPEST)
             out[row, column] = math.exp(2.0 * root)
     return out
