@@ -22,13 +22,14 @@ from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.cover import RANGELAND
-from mapper.simulated.exchange import exchange
+from mapper.simulated.exchange import exchange, snowfall
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.landscape import Landscape
-from mapper.simulated.looks import COARSE, FINE, Beam, OpticalLook, optical_look, radar_look
+from mapper.simulated.optical_look import COARSE, FINE, OpticalLook, optical_look
 from mapper.simulated.painting import MARGIN_PX, VERSION, Surface, surface
+from mapper.simulated.radar_look import Beam, radar_look
 from mapper.simulated.sky import OVERPASS_HOUR, sky_of, sun
-from mapper.simulated.spectra import Places
+from mapper.simulated.spectra import QUARTERS, Places, season_of
 from mapper.simulated.world import RANGES
 
 Box = tuple[float, float, float, float]
@@ -72,8 +73,12 @@ many and one more: marsh, lakes and towns are rare and worth seeing, and dry gra
 field."""
 _SEASON_DAYS = 92
 _YEAR = 2024
-_EXCHANGED_SHARE, _BLOCKY_SHARE = 0.25, 0.5
-"""Of the chips to learn from; see `simulated_chip`."""
+_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE = 0.25, 0.5, 0.9, 0.3
+"""Of the chips to learn from, those with snow of those of cold winters; see `simulated_chip`."""
+_COLD_DEG = 40.0
+"""Latitude from which on snow may lie on plains in winter."""
+_WINTER = 0.9
+"""How far from the middle of January, in quarters of a year: 82 days, in the south from July."""
 _FRAME_PX = 6
 """Pixels around a chip that the spreading of clouds and the doubling of 20 m bands look at."""
 _LEAST_SHARE_SEEN = 0.5
@@ -91,6 +96,24 @@ class Spot:
     """First day of its three months."""
 
 
+Change = Callable[[Landscape], Landscape]
+"""What is done to the ground before it is painted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """How a chip to learn from differs from what a map would show of its place."""
+
+    ground: Change | None = None
+    snow: Change | None = None
+    """What covers the ground from light; radar sees through dry snow."""
+    blocky: bool = False
+    """Whether bands of 20 m are repeated at 10 m instead of interpolated."""
+
+
+AS_IT_IS = Variation()
+
+
 def simulated_chip(
     seed: int,
     *,
@@ -106,7 +129,8 @@ def simulated_chip(
         places: the measured places whose spectra paint it.
         excluded: boxes of ground in which no chip has its middle.
         chip_px: side, even; 512 for training.
-        varied: some seeds have ground on which classes have changed places (`exchange`), and some
+        varied: some seeds have ground on which classes have changed places (`exchange`), some of
+            cold winters have snow on it (`snowfall`), some are of one look of each sensor, and some
             have bands of 20 m that are repeated at 10 m, as many sets of chips have them, instead
             of interpolated as maps of mapper are: for learning, not for judging.
     """
@@ -121,9 +145,16 @@ def simulated_chip(
         draw -= share
     looks = int(random.integers(1, 6)), int(random.integers(1, 9))
     weather = int(random.integers(2**31))
-    exchanged, blocky = random.random(2) < (_EXCHANGED_SHARE, _BLOCKY_SHARE)
-    change = partial(exchange, seed) if varied and exchanged else None
-    return chip_at(spot, weather, looks, places, change, varied and bool(blocky))
+    if not varied:
+        return chip_at(spot, weather, looks, places)
+    shares = (_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE)
+    exchanged, blocky, snowy, one_date = random.random(len(shares)) < shares
+    how = Variation(
+        partial(exchange, seed) if exchanged else None,
+        partial(snowfall, seed) if snowy and _in_cold_winter(spot) else None,
+        bool(blocky),
+    )
+    return chip_at(spot, weather, (1, 1) if one_date else looks, places, how)
 
 
 def chip_name(seed: int) -> str:
@@ -136,22 +167,22 @@ def chip_at(
     seed: int,
     looks: tuple[int, int],
     places: Places,
-    change: Callable[[Landscape], Landscape] | None = None,
-    blocky: bool = False,
+    how: Variation = AS_IT_IS,
 ) -> Chip:
     """The chip of a place and season.
 
     Args:
         seed: of the overpasses and their weather.
         looks: optical and radar overpasses.
-        change: what is done to the ground before it is painted.
-        blocky: whether bands of 20 m are repeated at 10 m instead of interpolated.
+        how: what is done to its ground and pixels.
     """
     region = spot.region
-    painted = surface(region.widened(_FRAME_PX), places, change)
+    bare = painted = surface(region.widened(_FRAME_PX), places, how.ground)
+    if how.snow is not None:
+        painted = surface(region.widened(_FRAME_PX), places, partial(_snowed, how))
     random = np.random.default_rng(seed)
-    optical = _optical(painted, region, spot, random, looks[0], blocky)
-    radar = _radar(painted, region, spot, random, looks[1])
+    optical = _optical(painted, region, spot, random, looks[0], how.blocky)
+    radar = _radar(bare, region, spot, random, looks[1])
     composite = compose(optical, radar)
     inner = MARGIN_PX + _FRAME_PX
     truth = painted.landscape.truth[inner:-inner, inner:-inner]
@@ -197,6 +228,20 @@ def _spot(random: np.random.Generator, excluded: Sequence[Box], chip_px: int) ->
         first = date(_YEAR, 1, 1) + timedelta(days=_first_day(random, lat))
         if not any(w <= lon <= e and s <= lat <= n for w, s, e, n in excluded):
             return spot_at(lon, lat, first, chip_px)
+
+
+def _snowed(how: Variation, ground: Landscape) -> Landscape:
+    """The ground of a variation, and the snow on it."""
+    for change in (how.ground, how.snow):
+        ground = change(ground) if change is not None else ground
+    return ground
+
+
+def _in_cold_winter(spot: Spot) -> bool:
+    """Whether snow may lie on plains."""
+    middle = spot.first + timedelta(days=_SEASON_DAYS // 2)
+    season = season_of(middle.timetuple().tm_yday, spot.lat < 0)
+    return abs(spot.lat) >= _COLD_DEG and min(season, QUARTERS - season) < _WINTER
 
 
 def _wetness(spot: Spot) -> float:

@@ -40,7 +40,7 @@ MOST_SPECKLE = 0.5
 IW product (4.3 dB over the square root of its 4.4 looks)."""
 SPECKLE_SPREAD = (0.038, 0.24, 0.444, 0.24, 0.038)
 """Weights that make speckle of white noise, per axis: pixels are 10 m, the radar resolves 20 m. As
-in mapper/simulated/looks.py."""
+in mapper/simulated/radar_look.py."""
 
 
 @dataclass(frozen=True, slots=True)

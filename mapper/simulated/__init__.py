@@ -3,7 +3,7 @@
     world, ground, terrain, cover, landscape    the ground, as a function of place
     spectra, patches, texture, painting         what it looks like, fitted from real pixels
     exchange                                    the ground as no country is, to learn from
-    sky, looks                                  what the two instruments see of it
+    sky, optical_look, radar_look               what the two instruments see of it
     mgrs, orbits, need, acquisitions            which scenes there are
     painter, sparse_cog, items, group_files,
     archive                                     the files they make

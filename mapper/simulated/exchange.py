@@ -1,8 +1,9 @@
-"""Ground on which classes have changed places: for training only, never for an archive.
+"""Ground on which classes have changed places or snow lies: to learn from, never for an archive.
 
 A simulated landscape has habits that real ones need not share: where fields lie there are villages,
 where it is steep there is forest. A network that learns them mistakes real ground that has others.
-Where anything may stand beside anything, only colour, texture and shape tell what it is.
+Where anything may stand beside anything, only colour, texture and shape tell what it is. And where
+snow falls on the plains in winter, snow is not a thing of summits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ _COMING = 3
 """Classes that come to a landscape."""
 _SHARE = (0.2, 0.9)
 """Least and largest share of the fields, blocks and stands that a coming class is drawn for."""
+_OPEN = (GRASS, FLOODED, CROPS, SHRUB, BARE)
+"""What snow hides; woods, towns and roads stand out of it."""
+_SNOW_SHARE = (0.7, 1.7)
+"""Least and largest share of open units that snow lies on; from 1 on it lies on all."""
+_DEEP_CHANCE, _FROZEN_CHANCE = 0.6, 0.5
+"""How often snow is alike on all fields, and how often water is frozen and under snow, too."""
 
 
 def exchange(seed: int, ground: Landscape) -> Landscape:
@@ -48,6 +55,23 @@ def exchange(seed: int, ground: Landscape) -> Landscape:
         ground,
         truth=np.where(moves, becomes, ground.truth),
         unit=np.where(blocks, ground.unit | FIELD, ground.unit),
+    )
+
+
+def snowfall(seed: int, ground: Landscape) -> Landscape:
+    """The same ground with snow on open fields and stands; for some seeds on water, too."""
+    random = np.random.default_rng((seed, 881))
+    share = random.uniform(*_SNOW_SHARE)
+    deep, frozen = random.random(2) < (_DEEP_CHANCE, _FROZEN_CHANCE)
+    lies, _ = _draws(ground.unit, np.uint32((seed + 881) & 0xFFFFFFFF))
+    covered = np.isin(ground.truth, _OPEN) & (lies < share)
+    if frozen:
+        covered |= ground.truth == WATER
+    everywhere = ground.province & ~FIELD
+    return replace(
+        ground,
+        truth=np.where(covered, np.uint8(SNOW), ground.truth),
+        unit=np.where(covered & deep, everywhere, ground.unit),
     )
 
 

@@ -19,8 +19,8 @@ from shapely.geometry.base import BaseGeometry
 from mapper.imagery.bands import OPTICAL_BANDS, Band
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region
 from mapper.simulated.acquisitions import Group, OpticalPass, RadarPass
-from mapper.simulated.looks import EQUIVALENT_LOOKS, RADAR_NODATA
 from mapper.simulated.need import lonlat_of
+from mapper.simulated.radar_look import EQUIVALENT_LOOKS, RADAR_NODATA
 
 STAC_VERSION = "1.1.0"
 OPTICAL_COLLECTION = "sentinel-2-l2a"

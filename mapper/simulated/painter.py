@@ -23,10 +23,11 @@ from mapper.land.legend import LEGEND, NODATA
 from mapper.simulated.acquisitions import FRAME_DEG, Group, OpticalPass, RadarPass
 from mapper.simulated.ground import Ground, ground
 from mapper.simulated.items import NOTE
-from mapper.simulated.looks import COARSE, FINE, RADAR_NODATA, Beam, optical_look, radar_look
 from mapper.simulated.mgrs import box_of
+from mapper.simulated.optical_look import COARSE, FINE, optical_look
 from mapper.simulated.orbits import SENTINEL_2
 from mapper.simulated.painting import MARGIN_PX, Surface, surface
+from mapper.simulated.radar_look import RADAR_NODATA, Beam, radar_look
 from mapper.simulated.sparse_cog import Place, Raster, compressed
 from mapper.simulated.spectra import Places
 

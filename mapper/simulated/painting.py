@@ -30,7 +30,7 @@ from mapper.simulated.texture import shade, spread
 
 Singles = npt.NDArray[np.float32]
 
-VERSION = 13
+VERSION = 14
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4

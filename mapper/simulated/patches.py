@@ -145,3 +145,9 @@ def _hedge(border: np.uint32, x: float, y: float, z: float) -> int:
 def _width(border: np.uint32) -> float:
     """The share of a pixel that the hedge of a border fills."""
     return _NARROWEST_HEDGE + (1.0 - _NARROWEST_HEDGE) * unit(mix(border + np.uint32(1)))
+
+
+@numba.njit(cache=True, inline="always")
+def share_of(part: float, layer: int) -> float:
+    """The share of a pixel that looks like one of its two covers."""
+    return part if layer == 0 else 1.0 - part

@@ -19,14 +19,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from mapper.imagery.bands import OPTICAL_BANDS
 from mapper.land.legend import CLASS_COUNT
-from mapper.simulated.cover import CROPS
+from mapper.simulated.cover import CROPS, SNOW, WATER
 from mapper.simulated.noise import mix, unit
 
 Singles = npt.NDArray[np.float32]
 
 QUARTERS = 4
 RANK = 4
+RADAR = np.arange(len(OPTICAL_BANDS), len(OPTICAL_BANDS) + 2)
+"""Where VV and VH are among the 12 values of a component."""
 KINDS = 60
 """Places in a province's palette of a class: a multiple of how many components it may have there,
 so that each is drawn equally often."""
@@ -44,6 +47,14 @@ _ANYWHERE = 0.001
 """How much a component of another climate counts beside one of the same latitude."""
 _UNKNOWN_LATITUDE_DEG = 12.0
 """Components without coordinates are African and Indian."""
+_MEASURED_BRIGHTER_DB = np.full((CLASS_COUNT, 2), (1.5, 1.3), np.float32)
+"""How much brighter in VV and VH a class is in the monthly radar composites that the mixture was
+fitted from (WorldCereal: farmland of Belgium, France and Canada for the most part) than in single
+scenes of other places (tests/bench/bench_backscatter.py): woods have -8.2 and -14.0 dB there, in
+the United States -10.2 and -15.8, in a Chilean chip -9.8 and -15.2. Crops are brighter than grass
+there and nowhere else. Water is as dark in both, and the radar of snow is not from there."""
+_MEASURED_BRIGHTER_DB[CROPS] = (2.8, 2.6)
+_MEASURED_BRIGHTER_DB[[WATER, SNOW]] = 0
 
 
 class Places(Enum):
@@ -78,13 +89,14 @@ def spectra(places: Places = Places.TRAINING) -> Spectra:
     with resources.files(__package__).joinpath("spectra.npz").open("rb") as file:
         arrays = dict(np.load(file))
     keep = arrays["held_out"] == (places is Places.HELD_OUT)
-    latitude = arrays["latitude"][keep]
+    latitude, cover, mean = (arrays[name][keep] for name in ("latitude", "cover", "mean"))
+    mean[:, RADAR] -= _MEASURED_BRIGHTER_DB[cover]
     return Spectra(
-        arrays["cover"][keep],
+        cover,
         arrays["quarter"][keep],
         arrays["weight"][keep],
         np.where(np.isfinite(latitude), latitude, _UNKNOWN_LATITUDE_DEG).astype(np.float32),
-        np.ascontiguousarray(arrays["mean"][keep]),
+        np.ascontiguousarray(mean),
         np.concatenate([arrays["spot_factor"][keep], arrays["pixel_factor"][keep]], axis=2),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from mapper.dynamicworld.learn import make_simulated_chips
 from mapper.dynamicworld.simulated_chips import (
     TEST_BOXES,
     Box,
+    Variation,
+    _in_cold_winter,
     _spot,
     chip_at,
     chip_name,
@@ -23,6 +26,8 @@ from mapper.dynamicworld.simulated_chips import (
     spot_at,
 )
 from mapper.imagery.bands import OPTICAL_NAMES
+from mapper.simulated.cover import SNOW
+from mapper.simulated.exchange import snowfall
 from mapper.simulated.landscape import landscape
 from mapper.simulated.spectra import Places
 
@@ -50,22 +55,29 @@ def test_chips_are_whole_and_varied() -> None:
     assert len({chip.period for chip in chips}) > 8
 
 
-def test_some_chips_to_learn_from_are_of_other_ground_or_have_coarse_bands_repeated() -> None:
+def test_some_chips_to_learn_from_are_of_other_ground_one_date_or_repeated_bands() -> None:
     def repeated(chip: Chip) -> bool:
         swir = chip.optical[OPTICAL_NAMES.index("B11")].astype(int)
         blocks = swir.reshape(SIDE // 2, 2, SIDE // 2, 2)
         seen = blocks.min(axis=(1, 3)) > 0
         return bool((np.ptp(blocks, axis=(1, 3)) == 0)[seen].mean() > 0.5)
 
-    kinds = Counter[tuple[bool, bool]]()
+    def looks(chip: Chip) -> tuple[int, int]:
+        return chip.optical_looks, chip.radar_looks
+
+    kinds, of_one_date = Counter[tuple[bool, bool]](), 0
     for seed in range(24):
         plain, varied = (simulated_chip(seed, chip_px=SIDE, varied=v) for v in (False, True))
         assert plain.place == varied.place and plain.period == varied.period
         assert not repeated(plain)
         exchanged = not np.array_equal(plain.label, varied.label)
         kinds[exchanged, repeated(varied)] += 1
-        if not exchanged and not repeated(varied):
+        if looks(varied) != looks(plain):
+            assert varied.radar_looks == 1 and varied.optical_looks <= plain.optical_looks
+            of_one_date += 1
+        elif not exchanged and not repeated(varied):
             assert np.array_equal(plain.optical, varied.optical)
+    assert 0 < of_one_date < 12
     assert set(kinds) == set(product((False, True), repeat=2))
 
 
@@ -81,6 +93,31 @@ def test_chips_to_be_tried_on_are_as_they_come(tmp_path: Path) -> None:
     plain = {seed: simulated_chip(seed, chip_px=SIDE).label for seed in seeds}
     assert all(np.array_equal(labels[Places.HELD_OUT, seed], plain[seed]) for seed in seeds)
     assert not all(np.array_equal(labels[Places.TRAINING, seed], plain[seed]) for seed in seeds)
+
+
+def test_radar_sees_through_snow() -> None:
+    spot = spot_at(5.5, 52.2, date(2024, 1, 1), SIDE)
+    how = Variation(snow=partial(snowfall, 1))
+    bare, snowy = (
+        chip_at(spot, 3, (2, 2), Places.TRAINING, *variation) for variation in ((), (how,))
+    )
+    assert np.array_equal(bare.radar, snowy.radar)
+    covered = (snowy.label == SNOW) & (bare.label != SNOW) & (snowy.optical[0] > 0)
+    assert covered.mean() > 0.3
+    blue, short_wave = (OPTICAL_NAMES.index(band) for band in ("B02", "B11"))
+    assert np.median(snowy.optical[blue][covered]) > 2 * np.median(bare.optical[blue][covered])
+    assert np.median(snowy.optical[short_wave][covered]) < np.median(snowy.optical[blue][covered])
+
+
+def test_snow_lies_in_cold_winters_only() -> None:
+    for lon, lat, month, cold in (
+        (5.5, 52.2, 12, True),
+        (5.5, 52.2, 6, False),
+        (-72.0, -51.0, 6, True),
+        (-72.0, -51.0, 12, False),
+        (10.0, 36.0, 12, False),
+    ):
+        assert _in_cold_winter(spot_at(lon, lat, date(2024, month, 1), SIDE)) == cold
 
 
 def test_no_chip_comes_from_the_ground_that_is_tested_on() -> None:

@@ -21,7 +21,7 @@ from mapper.lulcformer.augment import (
     turned,
 )
 from mapper.lulcformer.chips import UNLABELLED, Batch
-from mapper.simulated.looks import RADAR_SPREAD
+from mapper.simulated.radar_look import RADAR_SPREAD
 
 CPU = torch.device("cpu")
 

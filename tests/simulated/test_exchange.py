@@ -1,7 +1,8 @@
-"""Ground on which classes have changed places: fields and stands change as wholes, water stays."""
+"""Ground on which classes have changed places, as whole fields and stands, or snow lies."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from ground_samples import FARMLAND, PLAIN, VALLEY, region_at, shifted
 
 from mapper.land.grid import Region
-from mapper.simulated.cover import BARE, BUILT, SNOW, WATER
-from mapper.simulated.exchange import exchange
-from mapper.simulated.landscape import FIELD, landscape
+from mapper.simulated.cover import BARE, BUILT, SNOW, TREES, WATER
+from mapper.simulated.exchange import exchange, snowfall
+from mapper.simulated.landscape import FIELD, Landscape, landscape
 
 SEEDS = range(12)
 SUMMIT = region_at(7.87, 45.94, 96)
@@ -23,15 +24,16 @@ def test_it_follows_from_its_seed() -> None:
     assert len({exchange(seed, ground).truth.tobytes() for seed in SEEDS}) == len(SEEDS)
 
 
-def test_overlapping_regions_agree() -> None:
+@pytest.mark.parametrize("change", [exchange, snowfall])
+def test_overlapping_regions_agree(change: Callable[[int, Landscape], Landscape]) -> None:
     other = shifted(FARMLAND, 30, 22)
     shared = FARMLAND.intersection(other)
     assert shared is not None
+    mine, theirs = shared.slices_in(FARMLAND), shared.slices_in(other)
     for seed in SEEDS:
-        one, two = (exchange(seed, landscape(region)) for region in (FARMLAND, other))
-        assert np.array_equal(
-            one.truth[shared.slices_in(FARMLAND)], two.truth[shared.slices_in(other)]
-        )
+        one, two = (change(seed, landscape(region)) for region in (FARMLAND, other))
+        assert np.array_equal(one.truth[mine], two.truth[theirs])
+        assert np.array_equal(one.unit[mine], two.unit[theirs])
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,21 @@ def test_fields_change_as_wholes() -> None:
         assert len(np.unique(found[:2], axis=1).T) == len(found.T)
         shares.append(moved.mean())
     assert min(shares) < 0.35 and max(shares) > 0.5
+
+
+def test_snow_lies_on_open_ground_and_woods_and_towns_stand_out_of_it() -> None:
+    ground = landscape(FARMLAND)
+    shares, frozen, alike = [], set(), set()
+    for seed in SEEDS:
+        changed = snowfall(seed, ground)
+        moved = changed.truth != ground.truth
+        assert (changed.truth[moved] == SNOW).all()
+        assert changed.truth.dtype == np.uint8 and changed.unit.dtype == np.uint32
+        assert not moved[np.isin(ground.truth, (TREES, BUILT))].any()
+        water = ground.truth == WATER
+        assert np.ptp(moved[water].astype(int)) == 0
+        frozen.add(bool(moved[water].any()))
+        shares.append(moved[~np.isin(ground.truth, (TREES, BUILT, WATER))].mean())
+        alike.add(len(np.unique(changed.unit[moved & ~water])) <= len(np.unique(ground.province)))
+    assert min(shares) > 0.5 and max(shares) == 1
+    assert frozen == alike == {False, True}

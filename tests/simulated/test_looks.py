@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
 import pytest
-from ground_samples import FARMLAND, FIJI, PLAIN, VALLEY, shifted
+from ground_samples import FARMLAND, FIJI, PLAIN, VALLEY, region_at, shifted
 
 from mapper.land.grid import Region
-from mapper.simulated.cover import CROPS, SHRUB, TREES
+from mapper.simulated.cover import CROPS, GRASS, SHRUB, TREES
 from mapper.simulated.landscape import FIELD
-from mapper.simulated.looks import (
-    DN_STEP,
+from mapper.simulated.optical_look import DN_STEP, FINE, optical_look
+from mapper.simulated.painting import MARGIN_PX, surface
+from mapper.simulated.radar_look import (
     EQUIVALENT_LOOKS,
-    FINE,
     RADAR_NODATA,
     SPECKLE,
     SPECKLE_DEVIATIONS,
     Beam,
-    optical_look,
     radar_look,
 )
-from mapper.simulated.painting import MARGIN_PX, surface
 from mapper.simulated.sky import Sky
-from mapper.simulated.spectra import RANK
+from mapper.simulated.spectra import RADAR, RANK
 
 CLEAR = Sky(71, 0.0, 1500.0, 0.004, 1.0, 35.0, 150.0)
 CLOUDY = replace(CLEAR, cover=0.6)
@@ -168,6 +167,24 @@ def test_speckle_is_alike_in_neighbouring_pixels() -> None:
     # Real chips: 0.72 to 0.80 and 0.29 to 0.44, texture of the ground included.
     assert all(0.66 < share < 0.79 for share in near)
     assert all(0.2 < share < 0.4 for share in next_but_one)
+
+
+def test_crops_and_grass_of_one_region_are_moist_or_dry_alike() -> None:
+    """Of two overpasses, so that the weather of neither is in both."""
+    edge = slice(MARGIN_PX, -MARGIN_PX)
+    pairs = []
+    for east, north in product(range(14), range(9)):
+        painted = surface(region_at(-1 + 1.7 * east, 44.3 + 1.1 * north, 64))
+        mean = painted.mixture.mean[painted.components(200)[1, edge, edge], RADAR[0]]
+        deviations = [
+            10 * np.log10(radar_look(painted, Beam(seed, True), 200)[0]) - mean for seed in (1, 2)
+        ]
+        crops, grass = (painted.landscape.truth[edge, edge] == code for code in (CROPS, GRASS))
+        if min(crops.sum(), grass.sum()) > 200:
+            pairs.append((deviations[0][crops].mean(), deviations[1][grass].mean()))
+    assert len(pairs) > 50
+    # Measured pairs of classes: 0.5 to 4.4 dB².
+    assert 0.5 < np.cov(np.transpose(pairs))[0, 1] < 5
 
 
 def test_light_falls_on_slopes_that_face_the_sun() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mapper.simulated.cover import CROPS, GRASS, SHRUB, TREES
+from mapper.simulated.cover import CROPS, GRASS, SHRUB, TREES, WATER
 from mapper.simulated.spectra import (
     KINDS,
     QUARTERS,
+    RADAR,
     Places,
     components_on,
     palette,
@@ -52,6 +53,20 @@ def test_spectra_are_those_of_the_ground() -> None:
     assert july[0][6] < 0.1 and july[8][1] > 0.4 > 0.1 > july[8][8]
     radar = [np.median(mixture.mean[own, 10]) for own in summer]
     assert int(np.argmin(radar)) == 0 and int(np.argmax(radar)) in (1, 6)
+
+
+@pytest.mark.parametrize("places", list(Places))
+def test_land_is_as_dark_to_radar_as_in_single_scenes(places: Places) -> None:
+    mixture = spectra(places)
+
+    def level(code: int) -> float:
+        own = mixture.cover == code
+        return float(np.average(mixture.mean[own, RADAR[0]], weights=mixture.weight[own]))
+
+    # Woods: -9.8 dB in Chile, -10.2 in the United States.
+    assert -11 < level(TREES) < -9
+    assert abs(level(CROPS) - level(GRASS)) < 1
+    assert level(WATER) < -16
 
 
 def test_a_province_has_a_few_kinds_of_each_class() -> None:
