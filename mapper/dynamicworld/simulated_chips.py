@@ -22,7 +22,7 @@ from mapper.imagery.composite import Stack, compose
 from mapper.imagery.resample import doubled_bilinear, doubled_nearest
 from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.cover import RANGELAND
-from mapper.simulated.exchange import exchange, snowfall
+from mapper.simulated.exchange import drain, exchange, snowfall
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.landscape import Landscape
 from mapper.simulated.optical_look import COARSE, FINE, OpticalLook, optical_look
@@ -74,6 +74,7 @@ field."""
 _SEASON_DAYS = 92
 _YEAR = 2024
 _EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE = 0.25, 0.5, 0.9, 0.3
+_DRAINED_SHARE = 0.5
 """Of the chips to learn from, those with snow of those of cold winters; see `simulated_chip`."""
 _COLD_DEG = 40.0
 """Latitude from which on snow may lie on plains in winter."""
@@ -104,8 +105,9 @@ Change = Callable[[Landscape], Landscape]
 class Variation:
     """How a chip to learn from differs from what a map would show of its place."""
 
-    ground: Change | None = None
-    snow: Change | None = None
+    ground: tuple[Change, ...] = ()
+    """One after the other."""
+    snow: tuple[Change, ...] = ()
     """What covers the ground from light; radar sees through dry snow."""
     blocky: bool = False
     """Whether bands of 20 m are repeated at 10 m instead of interpolated."""
@@ -129,10 +131,11 @@ def simulated_chip(
         places: the measured places whose spectra paint it.
         excluded: boxes of ground in which no chip has its middle.
         chip_px: side, even; 512 for training.
-        varied: some seeds have ground on which classes have changed places (`exchange`), some of
-            cold winters have snow on it (`snowfall`), some are of one look of each sensor, and some
-            have bands of 20 m that are repeated at 10 m, as many sets of chips have them, instead
-            of interpolated as maps of mapper are: for learning, not for judging.
+        varied: some seeds have ground on which classes have changed places (`exchange`) or nothing
+            is flooded (`drain`), some of cold winters have snow on it (`snowfall`), some are of one
+            look of each sensor, and some have bands of 20 m that are repeated at 10 m, as many sets
+            of chips have them, instead of interpolated as maps of mapper are: for learning, not for
+            judging.
     """
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
@@ -147,11 +150,12 @@ def simulated_chip(
     weather = int(random.integers(2**31))
     if not varied:
         return chip_at(spot, weather, looks, places)
-    shares = (_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE)
-    exchanged, blocky, snowy, one_date = random.random(len(shares)) < shares
+    shares = (_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE, _DRAINED_SHARE)
+    exchanged, blocky, snowy, one_date, drained = random.random(len(shares)) < shares
+    changes = ((drain, drained), (exchange, exchanged))
     how = Variation(
-        partial(exchange, seed) if exchanged else None,
-        partial(snowfall, seed) if snowy and _in_cold_winter(spot) else None,
+        tuple(partial(change, seed) for change, drawn in changes if drawn),
+        (partial(snowfall, seed),) if snowy and _in_cold_winter(spot) else (),
         bool(blocky),
     )
     return chip_at(spot, weather, (1, 1) if one_date else looks, places, how)
@@ -177,9 +181,10 @@ def chip_at(
         how: what is done to its ground and pixels.
     """
     region = spot.region
-    bare = painted = surface(region.widened(_FRAME_PX), places, how.ground)
-    if how.snow is not None:
-        painted = surface(region.widened(_FRAME_PX), places, partial(_snowed, how))
+    wide = region.widened(_FRAME_PX)
+    bare = painted = surface(wide, places, partial(_changed, how.ground))
+    if how.snow:
+        painted = surface(wide, places, partial(_changed, how.ground + how.snow))
     random = np.random.default_rng(seed)
     optical = _optical(painted, region, spot, random, looks[0], how.blocky)
     radar = _radar(bare, region, spot, random, looks[1])
@@ -230,10 +235,10 @@ def _spot(random: np.random.Generator, excluded: Sequence[Box], chip_px: int) ->
             return spot_at(lon, lat, first, chip_px)
 
 
-def _snowed(how: Variation, ground: Landscape) -> Landscape:
-    """The ground of a variation, and the snow on it."""
-    for change in (how.ground, how.snow):
-        ground = change(ground) if change is not None else ground
+def _changed(changes: tuple[Change, ...], ground: Landscape) -> Landscape:
+    """The ground after some changes."""
+    for change in changes:
+        ground = change(ground)
     return ground
 
 

@@ -1,9 +1,10 @@
-"""Ground on which classes have changed places or snow lies: to learn from, never for an archive.
+"""Ground on which classes have changed places, to learn from; never for an archive.
 
 A simulated landscape has habits that real ones need not share: where fields lie there are villages,
 where it is steep there is forest. A network that learns them mistakes real ground that has others.
 Where anything may stand beside anything, only colour, texture and shape tell what it is. And where
-snow falls on the plains in winter, snow is not a thing of summits.
+snow falls on the plains in winter, snow is not a thing of summits; where banks are dry, what lies
+beside a river need not be flooded.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from mapper.simulated.cover import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SN
 from mapper.simulated.landscape import FIELD, Landscape
 from mapper.simulated.noise import mix, unit
 
-_CHANCES = {TREES: 0.2, GRASS: 0.2, FLOODED: 0.05, CROPS: 0.2, SHRUB: 0.15, BUILT: 0.1, BARE: 0.1}
-"""How likely a class is drawn first as one of those that come to ground of others."""
+_CHANCES = {TREES: 0.22, GRASS: 0.22, CROPS: 0.22, SHRUB: 0.14, BUILT: 0.1, BARE: 0.1}
+"""How likely a class is drawn first as one of those that come to ground of others. Not flooded
+vegetation: little but its place tells it from woods and meadows, and where it had come to hillsides
+real woods were taken for it."""
 _COMING = 3
 """Classes that come to a landscape."""
 _SHARE = (0.2, 0.9)
 """Least and largest share of the fields, blocks and stands that a coming class is drawn for."""
+_DRY = np.array([TREES, TREES, GRASS, CROPS, GRASS, SHRUB], np.uint8)
+"""What grows on drained ground."""
 _OPEN = (GRASS, FLOODED, CROPS, SHRUB, BARE)
 """What snow hides; woods, towns and roads stand out of it."""
 _SNOW_SHARE = (0.7, 1.7)
@@ -56,6 +61,13 @@ def exchange(seed: int, ground: Landscape) -> Landscape:
         truth=np.where(moves, becomes, ground.truth),
         unit=np.where(blocks, ground.unit | FIELD, ground.unit),
     )
+
+
+def drain(seed: int, ground: Landscape) -> Landscape:
+    """The same ground without flooded vegetation: woods, meadows and fields reach its waters."""
+    _, which = _draws(ground.unit, np.uint32((seed + 577) & 0xFFFFFFFF))
+    grown = _DRY[(which * len(_DRY)).astype(np.int64)]
+    return replace(ground, truth=np.where(ground.truth == FLOODED, grown, ground.truth))
 
 
 def snowfall(seed: int, ground: Landscape) -> Landscape:

@@ -77,7 +77,7 @@ class Surface:
 def surface(
     region: Region,
     places: Places = Places.TRAINING,
-    change: Callable[[Landscape], Landscape] | None = None,
+    change: Callable[[Landscape], Landscape] = lambda ground: ground,
 ) -> Surface:
     """Paints a region.
 
@@ -89,9 +89,7 @@ def surface(
     """
     if region.left % 2 or region.top % 2 or region.width % 2 or region.height % 2:
         raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
-    wide = landscape(region.widened(MARGIN_PX))
-    if change is not None:
-        wide = change(wide)
+    wide = change(landscape(region.widened(MARGIN_PX)))
     mixture = spectra(places)
     seen, part = shown(wide)
     covers = np.stack([seen, wide.truth])

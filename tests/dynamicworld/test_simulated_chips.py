@@ -97,7 +97,7 @@ def test_chips_to_be_tried_on_are_as_they_come(tmp_path: Path) -> None:
 
 def test_radar_sees_through_snow() -> None:
     spot = spot_at(5.5, 52.2, date(2024, 1, 1), SIDE)
-    how = Variation(snow=partial(snowfall, 1))
+    how = Variation(snow=(partial(snowfall, 1),))
     bare, snowy = (
         chip_at(spot, 3, (2, 2), Places.TRAINING, *variation) for variation in ((), (how,))
     )

@@ -10,12 +10,23 @@ import pytest
 from ground_samples import FARMLAND, PLAIN, VALLEY, region_at, shifted
 
 from mapper.land.grid import Region
-from mapper.simulated.cover import BARE, BUILT, SNOW, TREES, WATER
-from mapper.simulated.exchange import exchange, snowfall
+from mapper.simulated.cover import (
+    BARE,
+    BUILT,
+    CROPS,
+    FLOODED,
+    GRASS,
+    SHRUB,
+    SNOW,
+    TREES,
+    WATER,
+)
+from mapper.simulated.exchange import drain, exchange, snowfall
 from mapper.simulated.landscape import FIELD, Landscape, landscape
 
 SEEDS = range(12)
 SUMMIT = region_at(7.87, 45.94, 96)
+MARSH = region_at(24.0, 61.0, 128)
 
 
 def test_it_follows_from_its_seed() -> None:
@@ -24,7 +35,7 @@ def test_it_follows_from_its_seed() -> None:
     assert len({exchange(seed, ground).truth.tobytes() for seed in SEEDS}) == len(SEEDS)
 
 
-@pytest.mark.parametrize("change", [exchange, snowfall])
+@pytest.mark.parametrize("change", [exchange, drain, snowfall])
 def test_overlapping_regions_agree(change: Callable[[int, Landscape], Landscape]) -> None:
     other = shifted(FARMLAND, 30, 22)
     shared = FARMLAND.intersection(other)
@@ -71,6 +82,26 @@ def test_fields_change_as_wholes() -> None:
         assert len(np.unique(found[:2], axis=1).T) == len(found.T)
         shares.append(moved.mean())
     assert min(shares) < 0.35 and max(shares) > 0.5
+
+
+def test_drained_ground_has_no_flooded_vegetation_and_else_stays() -> None:
+    ground = landscape(MARSH)
+    wet = ground.truth == FLOODED
+    assert wet.mean() > 0.1
+    grown = set()
+    for seed in range(60):
+        changed = drain(seed, ground)
+        assert np.array_equal(changed.truth == ground.truth, ~wet)
+        assert changed.truth.dtype == np.uint8
+        grown |= set(changed.truth[wet].tolist())
+    assert grown == {TREES, GRASS, CROPS, SHRUB}
+
+
+@pytest.mark.parametrize("region", [FARMLAND, VALLEY, PLAIN])
+def test_no_ground_becomes_flooded(region: Region) -> None:
+    ground = landscape(region)
+    for seed in range(60):
+        assert not ((exchange(seed, ground).truth == FLOODED) & (ground.truth != FLOODED)).any()
 
 
 def test_snow_lies_on_open_ground_and_woods_and_towns_stand_out_of_it() -> None:
