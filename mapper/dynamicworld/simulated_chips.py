@@ -6,7 +6,7 @@ A chip follows from its seed alone, so any number of processes can share the mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from mapper.simulated.exchange import drain, exchange, snowfall
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
 from mapper.simulated.landscape import Landscape
 from mapper.simulated.optical_look import COARSE, FINE, OpticalLook, optical_look
-from mapper.simulated.painting import MARGIN_PX, VERSION, Surface, surface
+from mapper.simulated.painting import MARGIN_PX, VERSION, Change, Surface, surface
 from mapper.simulated.radar_look import Beam, radar_look
 from mapper.simulated.sky import OVERPASS_HOUR, sky_of, sun
 from mapper.simulated.spectra import QUARTERS, Places, season_of
@@ -73,13 +73,18 @@ many and one more: marsh, lakes and towns are rare and worth seeing, and dry gra
 field."""
 _SEASON_DAYS = 92
 _YEAR = 2024
-_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE = 0.25, 0.5, 0.9, 0.3
+_EXCHANGED_SHARE = 0.25
+"""Of the chips to learn from; see `Variation` for this and the next ones."""
 _DRAINED_SHARE = 0.5
-"""Of the chips to learn from, those with snow of those of cold winters; see `simulated_chip`."""
+_REPEATED_SHARE = 0.5
+_SINGLE_LOOK_SHARE = 0.3
+_SNOWY_SHARE = 0.9
+"""Of the chips to learn from that are of a cold winter."""
 _COLD_DEG = 40.0
-"""Latitude from which on snow may lie on plains in winter."""
-_WINTER = 0.9
-"""How far from the middle of January, in quarters of a year: 82 days, in the south from July."""
+"""Latitude from which on winters are cold."""
+_WINTER_QUARTERS = 0.9
+"""A chip is of winter when the middle of its season is no farther than this, 82 days, from the
+middle of January, in the south of July."""
 _FRAME_PX = 6
 """Pixels around a chip that the spreading of clouds and the doubling of 20 m bands look at."""
 _LEAST_SHARE_SEEN = 0.5
@@ -97,20 +102,19 @@ class Spot:
     """First day of its three months."""
 
 
-Change = Callable[[Landscape], Landscape]
-"""What is done to the ground before it is painted."""
-
-
 @dataclass(frozen=True, slots=True)
 class Variation:
     """How a chip to learn from differs from what a map would show of its place."""
 
     ground: tuple[Change, ...] = ()
-    """One after the other."""
+    """What is done to the ground, one after the other: nothing is flooded on some (`drain`), on
+    some classes have changed places (`exchange`)."""
     snow: tuple[Change, ...] = ()
-    """What covers the ground from light; radar sees through dry snow."""
-    blocky: bool = False
+    """What covers the ground from light (`snowfall`); radar sees through dry snow."""
+    repeated: bool = False
     """Whether bands of 20 m are repeated at 10 m instead of interpolated."""
+    single_look: bool = False
+    """Whether one look of each sensor is wanted, however many were drawn."""
 
 
 AS_IT_IS = Variation()
@@ -131,11 +135,7 @@ def simulated_chip(
         places: the measured places whose spectra paint it.
         excluded: boxes of ground in which no chip has its middle.
         chip_px: side, even; 512 for training.
-        varied: some seeds have ground on which classes have changed places (`exchange`) or nothing
-            is flooded (`drain`), some of cold winters have snow on it (`snowfall`), some are of one
-            look of each sensor, and some have bands of 20 m that are repeated at 10 m, as many sets
-            of chips have them, instead of interpolated as maps of mapper are: for learning, not for
-            judging.
+        varied: draw a `Variation`: for learning, not for judging.
     """
     random = np.random.default_rng((seed, 417))
     spot = _spot(random, excluded, chip_px)
@@ -148,17 +148,28 @@ def simulated_chip(
         draw -= share
     looks = int(random.integers(1, 6)), int(random.integers(1, 9))
     weather = int(random.integers(2**31))
-    if not varied:
-        return chip_at(spot, weather, looks, places)
-    shares = (_EXCHANGED_SHARE, _BLOCKY_SHARE, _SNOWY_SHARE, _ONE_DATE_SHARE, _DRAINED_SHARE)
-    exchanged, blocky, snowy, one_date, drained = random.random(len(shares)) < shares
-    changes = ((drain, drained), (exchange, exchanged))
-    how = Variation(
-        tuple(partial(change, seed) for change, drawn in changes if drawn),
-        (partial(snowfall, seed),) if snowy and _in_cold_winter(spot) else (),
-        bool(blocky),
+    variation = _variation(random, seed, spot) if varied else AS_IT_IS
+    return chip_at(spot, weather, looks, places, variation)
+
+
+def _variation(random: np.random.Generator, seed: int, spot: Spot) -> Variation:
+    """The variation of a chip to learn from."""
+    draws = random.random(5)
+    shares = (
+        _EXCHANGED_SHARE,
+        _REPEATED_SHARE,
+        _SNOWY_SHARE if _in_cold_winter(spot) else 0,
+        _SINGLE_LOOK_SHARE,
+        _DRAINED_SHARE,
     )
-    return chip_at(spot, weather, (1, 1) if one_date else looks, places, how)
+    exchanged, repeated, snowy, single_look, drained = (draws < shares).tolist()
+    changes = ((drain, drained), (exchange, exchanged))
+    return Variation(
+        tuple(partial(change, seed) for change, drawn in changes if drawn),
+        (partial(snowfall, seed),) if snowy else (),
+        repeated,
+        single_look,
+    )
 
 
 def chip_name(seed: int) -> str:
@@ -171,23 +182,24 @@ def chip_at(
     seed: int,
     looks: tuple[int, int],
     places: Places,
-    how: Variation = AS_IT_IS,
+    variation: Variation = AS_IT_IS,
 ) -> Chip:
     """The chip of a place and season.
 
     Args:
         seed: of the overpasses and their weather.
-        looks: optical and radar overpasses.
-        how: what is done to its ground and pixels.
+        looks: optical and radar overpasses; more optical ones where clouds leave little seen.
+        variation: what is done to its ground and pixels.
     """
     region = spot.region
     wide = region.widened(_FRAME_PX)
-    bare = painted = surface(wide, places, partial(_changed, how.ground))
-    if how.snow:
-        painted = surface(wide, places, partial(_changed, how.ground + how.snow))
+    looks = (1, 1) if variation.single_look else looks
+    snowless = painted = surface(wide, places, partial(_changed, variation.ground))
+    if variation.snow:
+        painted = surface(wide, places, partial(_changed, variation.ground + variation.snow))
     random = np.random.default_rng(seed)
-    optical = _optical(painted, region, spot, random, looks[0], how.blocky)
-    radar = _radar(bare, region, spot, random, looks[1])
+    optical = _optical(painted, region, spot, random, looks[0], variation.repeated)
+    radar = _radar(snowless, region, spot, random, looks[1])
     composite = compose(optical, radar)
     inner = MARGIN_PX + _FRAME_PX
     truth = painted.landscape.truth[inner:-inner, inner:-inner]
@@ -243,10 +255,10 @@ def _changed(changes: tuple[Change, ...], ground: Landscape) -> Landscape:
 
 
 def _in_cold_winter(spot: Spot) -> bool:
-    """Whether snow may lie on plains."""
+    """Whether snow may lie on plains in its season."""
     middle = spot.first + timedelta(days=_SEASON_DAYS // 2)
     season = season_of(middle.timetuple().tm_yday, spot.lat < 0)
-    return abs(spot.lat) >= _COLD_DEG and min(season, QUARTERS - season) < _WINTER
+    return abs(spot.lat) >= _COLD_DEG and min(season, QUARTERS - season) < _WINTER_QUARTERS
 
 
 def _wetness(spot: Spot) -> float:
@@ -292,7 +304,7 @@ def _optical(
     spot: Spot,
     random: np.random.Generator,
     wanted: int,
-    blocky: bool,
+    repeated: bool,
 ) -> Stack:
     """Looks at random days of the season; more than wanted where clouds leave too little seen."""
     pixels: list[npt.NDArray[np.uint16]] = []
@@ -304,18 +316,18 @@ def _optical(
         number = day.timetuple().tm_yday
         hour = OVERPASS_HOUR - spot.lon / 15
         sky = sky_of(int(random.integers(2**31)), sun(number, hour, spot.lon, spot.lat))
-        digits, clear = _seen(optical_look(painted, sky, number), region.shape, blocky)
+        digits, clear = _seen(optical_look(painted, sky, number), region.shape, repeated)
         pixels.append(digits)
         valid.append(clear)
     return Stack(region, Sensor.OPTICAL, np.stack(pixels), np.stack(valid))
 
 
 def _seen(
-    look: OpticalLook, shape: tuple[int, int], blocky: bool
+    look: OpticalLook, shape: tuple[int, int], repeated: bool
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.bool_]]:
     """A look's bands at 10 m, (10, y, x), and where they are clear, without the frame."""
     digits = np.empty((len(OPTICAL_BANDS), *shape), np.uint16)
-    doubled = doubled_nearest if blocky else doubled_bilinear
+    doubled = doubled_nearest if repeated else doubled_bilinear
     edge, half = _FRAME_PX, _FRAME_PX // 2
     for number, band in enumerate(FINE):
         digits[band] = look.fine[number, edge:-edge, edge:-edge]

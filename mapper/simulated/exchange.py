@@ -29,6 +29,8 @@ _SHARE = (0.2, 0.9)
 """Least and largest share of the fields, blocks and stands that a coming class is drawn for."""
 _DRY = np.array([TREES, TREES, GRASS, CROPS, GRASS, SHRUB], np.uint8)
 """What grows on drained ground."""
+_EXCHANGE_SEED, _DRAIN_SEED, _SNOW_SEED = 733, 577, 881
+"""Numbers that keep the draws of the three apart."""
 _OPEN = (GRASS, FLOODED, CROPS, SHRUB, BARE)
 """What snow hides; woods, towns and roads stand out of it."""
 _SNOW_SHARE = (0.7, 1.7)
@@ -45,7 +47,7 @@ def exchange(seed: int, ground: Landscape) -> Landscape:
     countries have no straight edges; one that becomes built-up is a block, with gardens. What
     becomes of a unit follows from it and the seed, so regions that overlap agree.
     """
-    random = np.random.default_rng((seed, 733))
+    random = np.random.default_rng((seed, _EXCHANGE_SEED))
     codes, chances = np.array(list(_CHANCES), np.uint8), np.array(list(_CHANCES.values()))
     coming = random.choice(codes, _COMING, replace=False, p=chances)
     share, parts = random.uniform(*_SHARE), random.dirichlet(np.ones(_COMING))
@@ -64,26 +66,30 @@ def exchange(seed: int, ground: Landscape) -> Landscape:
 
 
 def drain(seed: int, ground: Landscape) -> Landscape:
-    """The same ground without flooded vegetation: woods, meadows and fields reach its waters."""
-    _, which = _draws(ground.unit, np.uint32((seed + 577) & 0xFFFFFFFF))
+    """The same ground without flooded vegetation: woods, meadows and fields reach its waters.
+
+    A marsh is of few units, so most become one class as a whole.
+    """
+    _, which = _draws(ground.unit, np.uint32((seed + _DRAIN_SEED) & 0xFFFFFFFF))
     grown = _DRY[(which * len(_DRY)).astype(np.int64)]
     return replace(ground, truth=np.where(ground.truth == FLOODED, grown, ground.truth))
 
 
 def snowfall(seed: int, ground: Landscape) -> Landscape:
-    """The same ground with snow on open fields and stands; for some seeds on water, too."""
-    random = np.random.default_rng((seed, 881))
+    """The same ground with snow on open fields and stands; for some seeds on water, too, where the
+    same trees and bushes stand out of it as elsewhere."""
+    random = np.random.default_rng((seed, _SNOW_SEED))
     share = random.uniform(*_SNOW_SHARE)
     deep, frozen = random.random(2) < (_DEEP_CHANCE, _FROZEN_CHANCE)
-    lies, _ = _draws(ground.unit, np.uint32((seed + 881) & 0xFFFFFFFF))
+    lies, _ = _draws(ground.unit, np.uint32((seed + _SNOW_SEED) & 0xFFFFFFFF))
     covered = np.isin(ground.truth, _OPEN) & (lies < share)
     if frozen:
         covered |= ground.truth == WATER
-    everywhere = ground.province & ~FIELD
+    one_unit = ground.province & ~FIELD
     return replace(
         ground,
         truth=np.where(covered, np.uint8(SNOW), ground.truth),
-        unit=np.where(covered & deep, everywhere, ground.unit),
+        unit=np.where(covered & deep, one_unit, ground.unit),
     )
 
 

@@ -19,8 +19,8 @@ Contains modified Copernicus Sentinel data 2016-2023. Written by
 _TAIL = """
 Radar of snow and ice comes from a table of 9,048 pixel-months in the United States of America
 (pixels.npz, MIT licence), for no labelled snow above was seen by radar. Land is painted darker to
-radar than the sources above have it, crops most, for single scenes of other places are darker
-(spectra.py says by how much).
+radar than the sources above have it, crops most, for it is darker in that table (spectra.py says
+by how much).
 
 Rows of the DE Africa cropland masks that are labelled as no crops have no other class. They were
 given one by their vegetation index, or all of dry Africa would look like a field: below 0.12 bare,

@@ -30,6 +30,9 @@ from mapper.simulated.texture import shade, spread
 
 Singles = npt.NDArray[np.float32]
 
+Change = Callable[[Landscape], Landscape]
+"""What is done to the ground before it is painted."""
+
 VERSION = 14
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
@@ -77,7 +80,7 @@ class Surface:
 def surface(
     region: Region,
     places: Places = Places.TRAINING,
-    change: Callable[[Landscape], Landscape] = lambda ground: ground,
+    change: Change = lambda ground: ground,
 ) -> Surface:
     """Paints a region.
 

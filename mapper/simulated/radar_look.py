@@ -23,6 +23,7 @@ from mapper.simulated.texture import deviation
 
 Singles = npt.NDArray[np.float32]
 
+_SEED = 20000
 RADAR_NODATA = -32768.0
 """As in Planetary Computer's terrain-corrected radar."""
 EQUIVALENT_LOOKS = 4.4
@@ -42,16 +43,19 @@ _WEATHER_DB[[WATER, GRASS, FLOODED, CROPS]] = (1.1, 1.0, 0.6, 1.2)
 _WEATHER_DB[[SHRUB, BARE, SNOW]] = (0.6, 1.0, 0.8)
 _MOISTURE_DB = np.full(9, 1.0, np.float32)
 """What one standard deviation of a region's moisture adds for good, by class, most where soil is
-bare. At measured places of one month and half a degree two classes of land deviate alike from what
-they are elsewhere: covariances of 0.9 (VV), 0.9 (VH) and 0.7 dB² (one and the other) for points of
-one source each, 4.4, 4.5 and 4.0 in the United States (tests/bench/bench_backscatter.py)."""
+tilled. Two classes of land within half a degree deviate alike from what they are elsewhere in that
+month: covariances of 0.4 (VV), 0.6 (VH) and 0.4 dB² (one and the other) within one source of
+points, most of them of one country, and 4.3, 4.0 and 4.0 over all of the United States
+(tests/bench/bench_backscatter.py). These give 1.3 (woods and meadows) to 2.6 (meadows and
+fields)."""
 _MOISTURE_DB[[WATER, GRASS, CROPS, SHRUB, BARE]] = (0.0, 1.3, 2.0, 1.2, 1.4)
 _MOISTURE_M = 60_000.0
 """Size of such a region."""
+_MOISTURE_SEED = _SEED - 1
+"""Overpasses have seeds of their own, from _SEED on."""
 _SPECKLE_STEPS = 4096
 SPECKLE_DEVIATIONS = 4.0
 """Normal numbers beyond these, one in 16,000, get the speckle of these."""
-_SEED = 20000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ def _sent_back(
         for column in range(width):
             i, j = row + edge, column + edge
             weather = fractal_at(x[i, j], y[i, j], z[i, j], 25_000.0, 2, 0.5, _SEED + seed)
-            moisture = fractal_at(x[i, j], y[i, j], z[i, j], _MOISTURE_M, 2, 0.5, _SEED - 1)
+            moisture = fractal_at(x[i, j], y[i, j], z[i, j], _MOISTURE_M, 2, 0.5, _MOISTURE_SEED)
             slope = min(0.6, max(-0.6, east_rise[i, j] * side))
             for layer in range(2):
                 share = share_of(part[i, j], layer)

@@ -5,13 +5,15 @@
 
     points      measured pixel-dates (parquet): the median of the medians of places
     pixels      pixel-months of the United States (npz): the median
-    real        chips of real scenes with label rasters, as `mapper evaluate` reads them
-    chips       simulated chips
+    real        chips of real scenes with label rasters, as `mapper evaluate` reads them; grass and
+                shrub that are one in them are in the row of grass
+    chips       simulated chips, such as the folder `held-out` of a training (those to learn from
+                are varied)
 
 Of images it is the median of means of power over 5 x 5 pixels of one class, in dB. `together` is
-the covariance of what two classes of land differ by from their means where they are within half a
-degree and of one month, in dB²: VV of both, VH of both, VV of one and VH of the other. It is 0
-where places differ class by class only.
+the covariance, in dB², of two classes of land that were seen within half a degree in one month by
+one source: of what each differs by from the mean of its class in that month and source. VV of both,
+VH of both, VV of one and VH of the other.
 """
 
 from __future__ import annotations
@@ -68,12 +70,14 @@ def together(rows: pd.DataFrame) -> tuple[float, float, float, int]:
     keys = ["row", "column", "month", "source"]
     land = rows[rows.cover.isin(LAND)].assign(**cells)
     found = land.groupby([*keys, "cover"])[RADAR].median()
-    apart = found - found.groupby("cover").transform("mean")
+    apart = found - found.groupby(["cover", "month", "source"]).transform("mean")
     pairs = [
         pair
         for _, cell in apart.groupby(keys)
         for pair in combinations(cell.to_numpy(np.float64), 2)
     ]
+    if not pairs:
+        raise SystemExit("no two classes of land were seen in one place and month")
     first, second = np.swapaxes(pairs, 0, 1)
     vv, vh = (first * second).mean(axis=0)
     across = (first * second[:, ::-1]).mean()
@@ -110,8 +114,7 @@ def of_real(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each real chip that has labels."""
     for case in cases_in(folder).cases:
         rows, columns = case.region.slices_in(case.composite.region)
-        label = case.truth if case.truth.shape == case.region.shape else case.truth[rows, columns]
-        levels = dict(of_image(case.composite.radar[:, rows, columns], label))
+        levels = dict(of_image(case.composite.radar[:, rows, columns], case.truth))
         if levels:
             yield case.place, pd.DataFrame.from_dict(levels, orient="index", columns=RADAR)
 

@@ -15,11 +15,13 @@ import pytest
 from mapper.dynamicworld.chips import SUFFIX, Chip, load_chip
 from mapper.dynamicworld.learn import make_simulated_chips
 from mapper.dynamicworld.simulated_chips import (
+    AS_IT_IS,
     TEST_BOXES,
     Box,
     Variation,
     _in_cold_winter,
     _spot,
+    _variation,
     chip_at,
     chip_name,
     simulated_chip,
@@ -27,7 +29,7 @@ from mapper.dynamicworld.simulated_chips import (
 )
 from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.simulated.cover import SNOW
-from mapper.simulated.exchange import snowfall
+from mapper.simulated.exchange import drain, exchange, snowfall
 from mapper.simulated.landscape import landscape
 from mapper.simulated.spectra import Places
 
@@ -55,7 +57,20 @@ def test_chips_are_whole_and_varied() -> None:
     assert len({chip.period for chip in chips}) > 8
 
 
-def test_some_chips_to_learn_from_are_of_other_ground_one_date_or_repeated_bands() -> None:
+def test_chips_to_learn_from_have_every_variation_and_snow_only_in_cold_winters() -> None:
+    winter, summer = (spot_at(5.5, 52.2, date(2024, month, 1), SIDE) for month in (1, 6))
+    random = np.random.default_rng(0)
+    drawn = [_variation(random, seed, winter) for seed in range(200)]
+    changes = Counter(change.func for variation in drawn for change in variation.ground)
+    assert 20 < changes[exchange] < 80 < changes[drain] < 120
+    assert 70 < sum(variation.repeated for variation in drawn) < 130
+    assert 30 < sum(variation.single_look for variation in drawn) < 90
+    snow = [change.func for variation in drawn for change in variation.snow]
+    assert set(snow) == {snowfall} and 100 < len(snow) < 200
+    assert not any(_variation(random, seed, summer).snow for seed in range(200))
+
+
+def test_a_varied_chip_is_of_the_same_place_and_differs_as_its_variation_says() -> None:
     def repeated(chip: Chip) -> bool:
         swir = chip.optical[OPTICAL_NAMES.index("B11")].astype(int)
         blocks = swir.reshape(SIDE // 2, 2, SIDE // 2, 2)
@@ -65,20 +80,26 @@ def test_some_chips_to_learn_from_are_of_other_ground_one_date_or_repeated_bands
     def looks(chip: Chip) -> tuple[int, int]:
         return chip.optical_looks, chip.radar_looks
 
-    kinds, of_one_date = Counter[tuple[bool, bool]](), 0
+    kinds = Counter[tuple[bool, bool]]()
     for seed in range(24):
         plain, varied = (simulated_chip(seed, chip_px=SIDE, varied=v) for v in (False, True))
         assert plain.place == varied.place and plain.period == varied.period
         assert not repeated(plain)
-        exchanged = not np.array_equal(plain.label, varied.label)
-        kinds[exchanged, repeated(varied)] += 1
+        changed = not np.array_equal(plain.label, varied.label)
+        kinds[changed, repeated(varied)] += 1
         if looks(varied) != looks(plain):
-            assert varied.radar_looks == 1 and varied.optical_looks <= plain.optical_looks
-            of_one_date += 1
-        elif not exchanged and not repeated(varied):
+            assert varied.radar_looks == 1
+        elif not changed and not repeated(varied):
             assert np.array_equal(plain.optical, varied.optical)
-    assert 0 < of_one_date < 12
     assert set(kinds) == set(product((False, True), repeat=2))
+
+
+def test_one_look_is_one_where_no_cloud_asks_for_more() -> None:
+    spot = spot_at(9.52, 47.16, date(2024, 6, 1), SIDE)
+    single = Variation(single_look=True)
+    chips = [chip_at(spot, seed, (3, 3), Places.TRAINING, single) for seed in range(6)]
+    assert all(chip.radar_looks == 1 for chip in chips)
+    assert any(chip.optical_looks == 1 for chip in chips)
 
 
 def test_chips_to_be_tried_on_are_as_they_come(tmp_path: Path) -> None:
@@ -97,9 +118,9 @@ def test_chips_to_be_tried_on_are_as_they_come(tmp_path: Path) -> None:
 
 def test_radar_sees_through_snow() -> None:
     spot = spot_at(5.5, 52.2, date(2024, 1, 1), SIDE)
-    how = Variation(snow=(partial(snowfall, 1),))
+    snow = Variation(snow=(partial(snowfall, 1),))
     bare, snowy = (
-        chip_at(spot, 3, (2, 2), Places.TRAINING, *variation) for variation in ((), (how,))
+        chip_at(spot, 3, (2, 2), Places.TRAINING, variation) for variation in (AS_IT_IS, snow)
     )
     assert np.array_equal(bare.radar, snowy.radar)
     covered = (snowy.label == SNOW) & (bare.label != SNOW) & (snowy.optical[0] > 0)

@@ -1,4 +1,4 @@
-"""Ground on which classes have changed places, as whole fields and stands, or snow lies."""
+"""Ground changed to learn from: whole fields and stands change, marshes dry up, snow lies."""
 
 from __future__ import annotations
 
