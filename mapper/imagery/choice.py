@@ -20,9 +20,10 @@ from mapper.imagery.ground import sampled
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import SCL, TITLES, Scene, grouped, in_order
 
-_DOUBLE_SHARE = 0.5
+_DOUBLE_SHARE = 0.9
 """A scene with this share of its footprint in a newer one of the same overpass is its double;
-halves of a split scene and neighbouring slices of a radar pass share a few percent."""
+halves of a split scene and neighbouring slices of a radar pass share a few percent. A scene that
+shows more than a newer one does is kept, or ground would be lost."""
 
 
 class Rule(Enum):
@@ -245,7 +246,8 @@ def _newest(scenes: list[Scene]) -> _Outcome:
     """Of scenes that show the same ground in the same overpass, the latest processing.
 
     An archive may hold one overpass of one place twice (processed again), or in two items that
-    show a half each; only the former are doubles, and their footprints tell.
+    show a half each; only the former are doubles, and their footprints tell. A scene is held
+    against every newer one, whatever became of that: scenes elsewhere must not decide about it.
     """
     kept: list[Scene] = []
     dropped: list[Verdict] = []
@@ -253,12 +255,12 @@ def _newest(scenes: list[Scene]) -> _Outcome:
         newer: list[Scene] = []
         for scene in sorted(group, key=_recency, reverse=True):
             double = next((other for other in newer if _same_ground(scene, other)), None)
+            newer.append(scene)
             if double is None:
-                newer.append(scene)
+                kept.append(scene)
             else:
                 reason = f"is an older double of {double.id}"
                 dropped.append(Verdict(scene, False, Rule.DOUBLE, reason))
-        kept += newer
     return kept, dropped
 
 

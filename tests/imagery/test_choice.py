@@ -201,6 +201,17 @@ def story(selection: Selection) -> dict[str, tuple[bool, str]]:
     return {v.scene.id: (v.kept, v.reason) for v in selection.verdicts}
 
 
+def test_an_older_slice_that_shows_more_than_a_newer_one_is_no_double() -> None:
+    spans = {"r1": (48.25, 48.75), "r2": (47, 48.5), "r3": (47, 48), "r0": (47.02, 47.98)}
+    slices = [
+        scene(name, Sensor.RADAR, place="R066", datatake="take", footprint=shapely.box(8, s, 9, n))
+        for name, (s, n) in spans.items()
+    ]
+    told = story(choose(slices, Choice(), allow_radar_only=True))
+    assert [name for name, (kept, _) in told.items() if not kept] == ["r0"]
+    assert told["r0"][1] == "is an older double of r3"
+
+
 def test_a_clear_sliver_at_the_edge_of_a_swath_pushes_nothing_out() -> None:
     sliver = scene("sliver", day=1, cloud=0, footprint=SLIVER)
     whole = scene("whole", day=2, cloud=30)
