@@ -24,7 +24,6 @@ from mapper.land.grid import LATTICE_TOP_M, PIXEL_M, Region, Zone
 from mapper.simulated.cover import RANGELAND
 from mapper.simulated.exchange import drain, exchange, snowfall
 from mapper.simulated.ground import DRY, PEOPLE, RELIEF, RIVERS, ground
-from mapper.simulated.landscape import Landscape
 from mapper.simulated.optical_look import COARSE, FINE, OpticalLook, optical_look
 from mapper.simulated.painting import MARGIN_PX, VERSION, Change, Surface, surface
 from mapper.simulated.radar_look import Beam, radar_look
@@ -154,7 +153,6 @@ def simulated_chip(
 
 def _variation(random: np.random.Generator, seed: int, spot: Spot) -> Variation:
     """The variation of a chip to learn from."""
-    draws = random.random(5)
     shares = (
         _EXCHANGED_SHARE,
         _REPEATED_SHARE,
@@ -162,6 +160,7 @@ def _variation(random: np.random.Generator, seed: int, spot: Spot) -> Variation:
         _SINGLE_LOOK_SHARE,
         _DRAINED_SHARE,
     )
+    draws = random.random(len(shares))
     exchanged, repeated, snowy, single_look, drained = (draws < shares).tolist()
     changes = ((drain, drained), (exchange, exchanged))
     return Variation(
@@ -194,9 +193,9 @@ def chip_at(
     region = spot.region
     wide = region.widened(_FRAME_PX)
     looks = (1, 1) if variation.single_look else looks
-    snowless = painted = surface(wide, places, partial(_changed, variation.ground))
+    snowless = painted = surface(wide, places, variation.ground)
     if variation.snow:
-        painted = surface(wide, places, partial(_changed, variation.ground + variation.snow))
+        painted = surface(wide, places, variation.ground + variation.snow)
     random = np.random.default_rng(seed)
     optical = _optical(painted, region, spot, random, looks[0], variation.repeated)
     radar = _radar(snowless, region, spot, random, looks[1])
@@ -245,13 +244,6 @@ def _spot(random: np.random.Generator, excluded: Sequence[Box], chip_px: int) ->
         first = date(_YEAR, 1, 1) + timedelta(days=_first_day(random, lat))
         if not any(w <= lon <= e and s <= lat <= n for w, s, e, n in excluded):
             return spot_at(lon, lat, first, chip_px)
-
-
-def _changed(changes: tuple[Change, ...], ground: Landscape) -> Landscape:
-    """The ground after some changes."""
-    for change in changes:
-        ground = change(ground)
-    return ground
 
 
 def _in_cold_winter(spot: Spot) -> bool:

@@ -101,8 +101,8 @@ def _tally(predictor: Predictor, case: Case, seen: Seen, merged: Mapping[int, in
         counts = optical_valid(case.composite.optical[:, y, x])
     truth = np.where(counts, case.truth, NODATA).astype(np.uint8)
     return tally(
-        torch.from_numpy(_merged(truth, merged)),
-        torch.from_numpy(_merged(prediction.land_cover, merged)),
+        torch.from_numpy(with_merged(truth, merged)),
+        torch.from_numpy(with_merged(prediction.land_cover, merged)),
         torch.from_numpy(prediction.confidence),
         CLASS_COUNT,
     )
@@ -127,7 +127,7 @@ def _prediction(predictor: Predictor, case: Case, shown: Composite, seen: Seen) 
     return Prediction(case.region, whole.land_cover[here], whole.confidence[here], whole.windows)
 
 
-def _merged(
+def with_merged(
     codes: npt.NDArray[np.uint8], merged: Mapping[int, int] | None
 ) -> npt.NDArray[np.uint8]:
     """Codes with classes that the truth does not tell apart as one."""

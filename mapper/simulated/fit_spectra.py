@@ -21,7 +21,7 @@ from mapper.simulated.fit_pieces import Pieces, cluster, cut_into_pieces
 from mapper.simulated.fit_radar import with_radar
 from mapper.simulated.fit_rows import OPTICAL_COUNT, Floats, read_rows
 from mapper.simulated.fit_sources import sources_page
-from mapper.simulated.spectra import QUARTERS, RANK
+from mapper.simulated.spectra import QUARTERS, RADAR, RANK
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -146,8 +146,7 @@ def _component(pieces: Pieces, own: npt.NDArray[np.int64], usual: Floats) -> dic
     between = pieces.mean[own] - mean
     rows = pieces.rows[own].sum()
     pixels = (pieces.within[own].sum(axis=0) + SHRINK_ROWS * usual) / (rows + SHRINK_ROWS)
-    radar = np.arange(OPTICAL_COUNT, 12)
-    pixels[radar, radar] = np.maximum(pixels[radar, radar] - SPECKLE_LEFT_DB2, 0.2)
+    pixels[RADAR, RADAR] = np.maximum(pixels[RADAR, RADAR] - SPECKLE_LEFT_DB2, 0.2)
     latitude = pieces.latitude[own]
     known = latitude[np.isfinite(latitude)]
     return {

@@ -8,7 +8,7 @@ white. Patches of other cover may fill less than a pixel, and shadows darken all
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,7 +80,7 @@ class Surface:
 def surface(
     region: Region,
     places: Places = Places.TRAINING,
-    change: Change = lambda ground: ground,
+    changes: Sequence[Change] = (),
 ) -> Surface:
     """Paints a region.
 
@@ -88,11 +88,13 @@ def surface(
         region: its corner lies on even columns and rows, and its sides are even, so that it is
             made of whole 20 m pixels.
         places: the measured places to paint with.
-        change: what is done to the ground before it is painted.
+        changes: what is done to the ground before it is painted, one after the other.
     """
     if region.left % 2 or region.top % 2 or region.width % 2 or region.height % 2:
         raise ValueError(f"a painted region is made of whole 20 m pixels, got {region}")
-    wide = change(landscape(region.widened(MARGIN_PX)))
+    wide = landscape(region.widened(MARGIN_PX))
+    for change in changes:
+        wide = change(wide)
     mixture = spectra(places)
     seen, part = shown(wide)
     covers = np.stack([seen, wide.truth])

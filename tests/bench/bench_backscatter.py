@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -30,11 +31,11 @@ import pandas as pd  # type: ignore[import-untyped]
 import torch
 import torch.nn.functional as F
 
-from mapper.dynamicworld.chips import SUFFIX, load_chip
+from mapper.imagery.bands import RADAR_NAMES
 from mapper.inference.cases import cases_in
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
 
-RADAR = ["VV", "VH"]
+RADAR = list(RADAR_NAMES)
 LAND = [CLASS_NAMES.index(name) for name in ("trees", "grass", "crops", "shrub_and_scrub")]
 CELL_DEG = 0.5
 SIDE_PX = 5
@@ -51,10 +52,10 @@ def measured_points(path: Path) -> pd.DataFrame:
 
 def measured_pixels(path: Path) -> pd.DataFrame:
     """Rows of the table of pixel-months; each is a place."""
-    table = np.load(path)
-    rows = pd.DataFrame(table["features"][:, :2], columns=RADAR)
-    rows["cover"], rows["place"] = table["dynamic_world"], np.arange(len(rows))
-    rows["lat"], rows["lon"], rows["month"] = table["lat"], table["lon"], table["month"]
+    known = np.load(path)
+    rows = pd.DataFrame(known["features"][:, :2], columns=RADAR)
+    rows["cover"], rows["place"] = known["dynamic_world"], np.arange(len(rows))
+    rows["lat"], rows["lon"], rows["month"] = known["lat"], known["lon"], known["month"]
     return rows.assign(source="pixels")
 
 
@@ -99,24 +100,27 @@ def of_image(
             yield code, np.median(level[:, own], axis=1)
 
 
-def of_chips(folder: Path) -> pd.DataFrame:
-    """The median over simulated chips, by class."""
-    found: dict[int, list[npt.NDArray[np.float64]]] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        chip = load_chip(path)
-        for code, level in of_image(chip.radar, chip.label):
-            found.setdefault(code, []).append(level)
-    medians = {code: np.median(levels, axis=0) for code, levels in found.items()}
-    return pd.DataFrame.from_dict(medians, orient="index", columns=RADAR)
-
-
-def of_real(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each real chip that has labels."""
+def of_images(folder: Path) -> Iterator[tuple[str, dict[int, npt.NDArray[np.float64]]]]:
+    """Each labelled image of a folder, by class: simulated chips, or chips of real scenes."""
     for case in cases_in(folder).cases:
         rows, columns = case.region.slices_in(case.composite.region)
         levels = dict(of_image(case.composite.radar[:, rows, columns], case.truth))
         if levels:
-            yield case.place, pd.DataFrame.from_dict(levels, orient="index", columns=RADAR)
+            yield case.place, levels
+
+
+def table(levels: dict[int, npt.NDArray[np.float64]]) -> pd.DataFrame:
+    """VV and VH by class."""
+    return pd.DataFrame.from_dict(levels, orient="index", columns=RADAR)
+
+
+def of_chips(folder: Path) -> pd.DataFrame:
+    """The median over simulated chips, by class."""
+    found = defaultdict(list)
+    for _, levels in of_images(folder):
+        for code, level in levels.items():
+            found[code].append(level)
+    return table({code: np.median(levels, axis=0) for code, levels in found.items()})
 
 
 def main() -> None:
@@ -132,7 +136,7 @@ def main() -> None:
         tables["pixels"] = measured_pixels(given.pixels)
     columns = {name: of_places(rows) for name, rows in tables.items()}
     if given.real:
-        columns |= dict(of_real(given.real))
+        columns |= {place: table(levels) for place, levels in of_images(given.real)}
     if given.chips:
         columns["chips"] = of_chips(given.chips)
     print("| VV, VH in dB | " + " | ".join(columns) + " |\n|" + " --- |" * (len(columns) + 1))

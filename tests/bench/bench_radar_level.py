@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from mapper.inference.cases import Case, cases_in
+from mapper.inference.judge import with_merged
 from mapper.inference.predict import Predictor
 from mapper.land.legend import NODATA
 from mapper.lulcformer.checkpoint import load, packaged
@@ -27,13 +28,14 @@ ADDED_DB = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def agreement(
-    case: Case, predictor: Predictor, added_db: float, merged: npt.NDArray[np.uint8]
+    case: Case, predictor: Predictor, added_db: float, merged: Mapping[int, int] | None
 ) -> float:
     """Share of a place's labelled pixels that are mapped as labelled."""
     seen = replace(case.composite, radar=case.composite.radar + np.float32(added_db))
     mapped = predictor.predict_alone(seen).land_cover[case.region.slices_in(seen.region)]
     labelled = case.truth != NODATA
-    return float((merged[mapped] == merged[case.truth])[labelled].mean())
+    agrees = with_merged(mapped, merged) == with_merged(case.truth, merged)
+    return float(agrees[labelled].mean())
 
 
 def main() -> None:
@@ -45,16 +47,13 @@ def main() -> None:
     given = parser.parse_args()
     predictor = Predictor(load(given.checkpoint or packaged()), "cpu", "auto", 1)
     cases = cases_in(given.on)
-    merged = np.arange(NODATA + 1, dtype=np.uint8)
-    for one, other in (cases.merged or {}).items():
-        merged[one] = other
     print("| place | " + " | ".join(f"{added:+.0f} dB" for added in ADDED_DB) + " |")
     print("|" + " --- |" * (len(ADDED_DB) + 1))
     rows = {}
     for case in cases.cases:
         if not case.alone:
             raise SystemExit(f"{case.place} is more than one window shows: cut it")
-        rows[case.place] = [agreement(case, predictor, added, merged) for added in ADDED_DB]
+        rows[case.place] = [agreement(case, predictor, added, cases.merged) for added in ADDED_DB]
         print(
             f"| {case.place} | " + " | ".join(f"{share:.3f}" for share in rows[case.place]) + " |"
         )

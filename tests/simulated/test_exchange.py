@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from ground_samples import FARMLAND, PLAIN, VALLEY, region_at, shifted
+from ground_samples import FARMLAND, PLAIN, VALLEY, overlapping, region_at
 
 from mapper.land.grid import Region
 from mapper.simulated.cover import (
@@ -37,10 +37,7 @@ def test_it_follows_from_its_seed() -> None:
 
 @pytest.mark.parametrize("change", [exchange, drain, snowfall])
 def test_overlapping_regions_agree(change: Callable[[int, Landscape], Landscape]) -> None:
-    other = shifted(FARMLAND, 30, 22)
-    shared = FARMLAND.intersection(other)
-    assert shared is not None
-    mine, theirs = shared.slices_in(FARMLAND), shared.slices_in(other)
+    other, mine, theirs = overlapping(FARMLAND, 30, 22)
     for seed in SEEDS:
         one, two = (change(seed, landscape(region)) for region in (FARMLAND, other))
         assert np.array_equal(one.truth[mine], two.truth[theirs])

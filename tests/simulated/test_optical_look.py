@@ -6,14 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ground_samples import PLAIN, VALLEY
+from ground_samples import CLEAR, PLAIN, VALLEY
 
 from mapper.land.grid import Region
 from mapper.simulated.optical_look import DN_STEP, FINE, optical_look
 from mapper.simulated.painting import surface
-from mapper.simulated.sky import Sky
-
-CLEAR = Sky(71, 0.0, 1500.0, 0.004, 1.0, 35.0, 150.0)
 
 
 def test_newer_baselines_add_a_thousand_to_every_number() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ground_samples import FARMLAND, FIJI, PLAIN, VALLEY, shifted
+from ground_samples import CLEAR, FARMLAND, FIJI, PLAIN, VALLEY, overlapping, shifted
 
 from mapper.land.grid import Region
 from mapper.simulated.cover import CROPS, SHRUB, TREES
@@ -14,20 +14,15 @@ from mapper.simulated.landscape import FIELD
 from mapper.simulated.optical_look import DN_STEP, optical_look
 from mapper.simulated.painting import MARGIN_PX, surface
 from mapper.simulated.radar_look import Beam, radar_look
-from mapper.simulated.sky import Sky
 from mapper.simulated.spectra import RANK
 
-CLEAR = Sky(71, 0.0, 1500.0, 0.004, 1.0, 35.0, 150.0)
 CLOUDY = replace(CLEAR, cover=0.6)
 
 
 @pytest.mark.parametrize("region", [VALLEY, PLAIN, FIJI])
 def test_overlapping_regions_see_the_same_pixels(region: Region) -> None:
-    other = shifted(region, 22, 30)
-    shared = region.intersection(other)
-    assert shared is not None
+    other, mine, theirs = overlapping(region, 22, 30)
     one, two = surface(region), surface(other)
-    mine, theirs = shared.slices_in(region), shared.slices_in(other)
     looks = [optical_look(painted, CLOUDY, 200) for painted in (one, two)]
     assert np.array_equal(looks[0].fine[:, *mine], looks[1].fine[:, *theirs])
     half = [tuple(slice(s.start // 2, s.stop // 2) for s in part) for part in (mine, theirs)]
