@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES
+from mapper.simulated.cover import BUILT, CROPS, GRASS, SHRUB
 from mapper.simulated.fit_pieces import Pieces, cluster, cut_into_pieces
 from mapper.simulated.fit_radar import with_radar
-from mapper.simulated.fit_rows import OPTICAL_COUNT, Floats, read_rows
+from mapper.simulated.fit_rows import OPTICAL_COLUMNS, OPTICAL_COUNT, Floats, read_rows
 from mapper.simulated.fit_sources import sources_page
 from mapper.simulated.spectra import QUARTERS, RADAR, RANK
 
@@ -38,6 +39,11 @@ ENOUGH_PLACES = 6
 NEIGHBOURS = 25
 PURITY_LIMIT = 0.25
 """A piece goes when less than this share of its neighbourhood is of its class (chance: 1/9)."""
+RED = OPTICAL_COLUMNS.index("B4")
+RANKED_BY_RED = (GRASS, CROPS, SHRUB, BUILT)
+"""Classes whose components go from dark to bright in red, in which regions differ most
+(tests/bench/bench_regions.py): from lush to dry. Those of the others go by all bands, in which a
+stand of trees or a rock is most like itself from one quarter to the next."""
 SHRINK_ROWS = 30.0
 """Rows at which a component's own covariance weighs as much as its class's."""
 SPECKLE_LEFT_DB2 = 0.8
@@ -122,7 +128,8 @@ def _components(
         for climate in _in_quarter(pieces, own, quarter)
         for members in _clusters(pieces, climate, most)
     ]
-    found.sort(key=lambda part: float(part["mean"][:OPTICAL_COUNT].sum()))
+    bands = RED if code in RANKED_BY_RED else slice(OPTICAL_COUNT)
+    found.sort(key=lambda part: float(part["mean"][bands].sum()))
     out: Arrays = {name: np.stack([part[name] for part in found]) for name in found[0]}
     out["cover"] = np.full(len(found), code, np.uint8)
     out["quarter"] = np.full(len(found), quarter, np.uint8)

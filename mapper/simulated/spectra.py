@@ -10,10 +10,12 @@ ground draws by rank, and stays dark or bright.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from importlib import resources
+from statistics import NormalDist
 
 import numba
 import numpy as np
@@ -21,7 +23,7 @@ import numpy.typing as npt
 
 from mapper.imagery.bands import OPTICAL_BANDS
 from mapper.land.legend import CLASS_COUNT
-from mapper.simulated.cover import CROPS, SNOW, WATER
+from mapper.simulated.cover import BARE, BUILT, CROPS, GRASS, SHRUB, SNOW, WATER
 from mapper.simulated.noise import mix, unit
 
 Singles = npt.NDArray[np.float32]
@@ -40,6 +42,16 @@ _MOST_UNEVEN = 6.0
 alike, to this: two thirds of the fields are then of one kind, as after a harvest or in a country of
 one crop. In real farmland the fields of one day differ by as little as 0.02 and as much as 0.16 in
 the root of red reflectance (half of what lies between the 16th and 84th percentile)."""
+_REGIONAL = np.zeros(CLASS_COUNT)
+"""Share of the variance of a class's kinds, by rank, that is between provinces. Half of what
+measured meadows differ by in red is between regions, six tenths of shrub and a third of fields: one
+region's are lush, another's dry (tests/bench/bench_regions.py, which prints that of the painting
+beside it). Without it every province had meadows of all kinds, and nothing that is seen of one told
+of the next. Woods of one region are hardly more alike than others."""
+_REGIONAL[[GRASS, CROPS, SHRUB, BUILT, BARE]] = (0.55, 0.3, 0.6, 0.25, 0.2)
+_TOGETHER = 0.65
+"""Share of that which these classes have in common: where meadows are dry, fields are, too."""
+_NORMAL = NormalDist()
 _CLIMATE_DEG = 10.0
 """Difference of latitude at which a component becomes a rare choice for a province: with 14, half
 of the shrub of Europe was drawn from the edge of the Sahara."""
@@ -105,10 +117,10 @@ def spectra(places: Places = Places.TRAINING) -> Spectra:
 def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.int16]:
     """(quarter, class, KINDS) components that grow in a province; by chance, climate and weight.
 
-    The kinds of a class are drawn from equal shares of its components in order of brightness, so
-    that a province has dark and bright meadows. Each is then as frequent as the others, crops
-    aside (`_MOST_UNEVEN`). The chance comes from the province's hash alone, so every region agrees
-    on it.
+    The components of a class lie in order from dark to bright. A province has a level of its own
+    in that order (`_REGIONAL`), around which its kinds lie, darker and brighter ones alike. Each is
+    then as frequent as the others, crops aside (`_MOST_UNEVEN`). The chance comes from the
+    province's hash alone, so every region agrees on it.
     """
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
@@ -116,12 +128,22 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
         share = nearness(mixture, own, latitude)
         edges = np.cumsum(share) / share.sum()
         wanted = int(_KINDS_OF_CLASS[code])
+        level, rest = _level(province, code), math.sqrt(1 - _REGIONAL[code])
         draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
-        drawn = own[np.searchsorted(edges, draws).clip(max=len(own) - 1)]
+        # Of normal numbers, so that over all provinces every component is as likely as before.
+        ranks = [_NORMAL.cdf(level + rest * _NORMAL.inv_cdf(draw)) for draw in draws]
+        drawn = own[np.searchsorted(edges, ranks).clip(max=len(own) - 1)]
         evenly = np.arange(KINDS) * wanted // KINDS
         which = _unevenly(wanted, province, quarter) if code == CROPS else evenly
         out[quarter, code] = drawn[which]
     return out
+
+
+def _level(province: int, code: int) -> float:
+    """How far a province's kinds of a class lie to the bright side, in deviations of all kinds."""
+    common, own = (_NORMAL.inv_cdf(_draw(province, 3000 + k)) for k in (CLASS_COUNT, code))
+    level = math.sqrt(_TOGETHER) * common + math.sqrt(1 - _TOGETHER) * own
+    return math.sqrt(_REGIONAL[code]) * level
 
 
 def _unevenly(wanted: int, province: int, quarter: int) -> npt.NDArray[np.int64]:
@@ -139,11 +161,11 @@ def nearness(mixture: Spectra, components: npt.NDArray[np.int64], latitude: floa
 
 
 def _draw(province: int, number: int) -> float:
-    """A number from 0 to 1 of a province."""
+    """A number between 0 and 1 of a province."""
     value = (province * 0x9E3779B1 + number * 0x85EBCA77 + 12345) & 0xFFFFFFFF
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
         value = ((value ^ (value >> shift)) * factor) & 0xFFFFFFFF
-    return value / 2**32
+    return (value + 0.5) / 2**32
 
 
 def season_of(day_of_year: int, south: bool) -> float:
