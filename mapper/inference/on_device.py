@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice
 from threading import Lock
 
@@ -23,7 +24,7 @@ from mapper.imagery.bands import Normalisation
 from mapper.imagery.composite import Composite
 from mapper.inference.answers import Answers, most_likely
 from mapper.inference.precision import Precision, no_number, repeatable
-from mapper.inference.staging import Inbox, Lane, Outbox, current, fastest
+from mapper.inference.staging import Inbox, Lane, Outbox, current, fastest, stay_on
 from mapper.inference.windows import STRIDE_PX, Seams, cell_of, taper
 from mapper.land.grid import Region
 
@@ -62,14 +63,15 @@ class OnDevice:
         self._precision, self._device, self._batch = precision, device, batch
         self._lock = Lock()
         cutters = min(MOST_CUTTERS, os.cpu_count() or 1)
-        self.threads = ThreadPoolExecutor(cutters, "cutter")
+        self.threads = ThreadPoolExecutor(cutters, "cutter", partial(stay_on, device))
         self._answers = Answers(network, normalisation, temperature).to(device)
         self._edges = torch.from_numpy(taper()).to(device)
         with current(device), torch.inference_mode():
             self._inbox = Inbox(batch, device)
             self._outboxes = cycle([Outbox(batch, device) for _ in range(IN_FLIGHT + 1)])
             self._there, self._back = Lane(device), Lane(device)
-            self._step = fastest(self._answer, [*self._inbox.there, self._edges])
+            step = partial(_answer, self._answers)  # no method: a recording keeps its step
+            self._step = fastest(step, [*self._inbox.there, self._edges])
 
     def cells(
         self, composite: Composite, windows: list[Region]
@@ -148,19 +150,22 @@ class OnDevice:
         self._inbox.taken()
         return answers, finite
 
-    def _answer(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        with repeatable():
-            answers: tuple[Tensor, Tensor] = self._answers(*inputs)
-            return answers
-
     def _finished(
         self, windows: list[Region], outbox: Outbox
     ) -> Iterator[tuple[Region, Codes, Codes]]:
         """The cells of a batch, as soon as they have arrived."""
-        answers, finite = outbox.open()
+        with current(self._device):
+            answers, finite = outbox.open()
         for window, is_finite, (code, percent) in zip(
             windows, finite, answers.numpy(), strict=False
         ):
             if not is_finite:
                 raise no_number(window, self._precision)
             yield cell_of(window), code, percent
+
+
+def _answer(answers: Answers, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """See `Answers.forward`; the same bytes each time."""
+    with repeatable():
+        out: tuple[Tensor, Tensor] = answers(*inputs)
+        return out

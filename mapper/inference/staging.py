@@ -154,6 +154,8 @@ class Recorded:
         Raises:
             RuntimeError: something in it cannot be recorded.
         """
+        # A recording knows where its weights lie, but does not keep them there.
+        self._step = step
         self._inputs = [x.clone() for x in examples]
         beside = _new_stream(examples[0].device)
         beside.wait_stream(torch.cuda.current_stream())
@@ -183,13 +185,19 @@ def fastest(step: Step, examples: list[Tensor]) -> Step:
         with torch.cuda.stream(torch.cuda.current_stream(examples[0].device)):
             return Recorded(step, examples)
     except RuntimeError as error:
-        log.debug("no CUDA graph, each kernel is launched by itself: %s", error)
+        log.warning("no CUDA graph, each kernel is launched by itself, which is slow: %s", error)
         return step
 
 
 def current(device: torch.device) -> AbstractContextManager[object]:
     """Streams, events and recordings inside belong to that device, where it is one of several."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def stay_on(device: torch.device) -> None:
+    """Let a thread that works for one of several devices open nothing on the first."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def _new_stream(device: torch.device) -> torch.cuda.Stream:

@@ -184,7 +184,7 @@ def alike(noise: Tensor) -> Tensor:
 
     It wraps around the edges, for zeros beyond them would leave less of it there.
     """
-    weights = torch.tensor(SPECKLE_SPREAD, device=noise.device)
+    weights = onto(noise.device, torch.tensor(SPECKLE_SPREAD))
     weights = weights / weights.square().sum().sqrt()
     reach = len(SPECKLE_SPREAD) // 2
     planes = F.pad(noise, (reach, reach, reach, reach), mode="circular").flatten(0, 1)[:, None]

@@ -96,10 +96,17 @@ def own_device(device: torch.device) -> torch.device:
     """The GPU of this process, where several processes share a machine's GPUs.
 
     Raises:
-        RequestError: there are more processes than GPUs.
+        RequestError: there are more processes than GPUs, or nobody says which is whose.
     """
-    if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
+    if device.type != "cuda":
         return device
+    if "LOCAL_RANK" not in os.environ:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return device
+        raise RequestError(
+            "WORLD_SIZE is set but LOCAL_RANK is not, so no process knows its GPU; start the "
+            "processes with torchrun"
+        )
     mine, there = torch.device("cuda", int(os.environ["LOCAL_RANK"])), torch.cuda.device_count()
     if mine.index >= there:
         raise RequestError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mapper.imagery.composite import Composite
 from mapper.inference.answers import Answers, Standardise, most_likely
 from mapper.inference.on_device import OnDevice
 from mapper.inference.pixelwise import most_likely as most_likely_in_one_pass
+from mapper.inference.precision import repeatable
 from mapper.inference.predict import Prediction, Predictor
 from mapper.inference.staging import Recorded
 from mapper.inference.windows import WINDOW_PX, needed_region, windows_touching
@@ -258,7 +260,23 @@ def test_on_cuda_the_network_is_recorded_and_replays_what_it_is_given(
     windows = windows_touching(TILE, everywhere(TILE))[:5]
     with torch.inference_mode(), engine._cutting(ground, [windows]):
         replayed, finite = engine._weighted(engine._edges)
-        plain, _ = engine._answer(*engine._inbox.there, engine._edges)
+        with repeatable():
+            plain, _ = engine._answers(*engine._inbox.there, engine._edges)
     assert bool(finite.all())
     assert float((replayed - plain).abs().max()) < 1e-5
     predictor.close()
+
+
+@needs_cuda
+def test_a_recording_keeps_the_weights_that_it_reads() -> None:
+    def recorded(pixels: torch.Tensor) -> tuple[Recorded, torch.Tensor]:
+        layer = torch.nn.Linear(512, 512, device="cuda")
+        return Recorded(lambda x: [layer(x)], [pixels]), layer(pixels)
+
+    with torch.inference_mode():
+        pixels = torch.randn(8, 512, device="cuda")
+        replay, wanted = recorded(pixels)
+        gc.collect()
+        torch.cuda.empty_cache()
+        spoilt = [torch.full((512, 512), torch.nan, device="cuda") for _ in range(8)]
+        assert torch.allclose(replay(pixels)[0], wanted, atol=1e-5), len(spoilt)

@@ -80,3 +80,9 @@ def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch: pytest.Monke
     with pytest.raises(RequestError, match="process 1 of this machine has no GPU of its own"):
         own_device(torch.device("cuda"))
     assert own_device(torch.device("cpu")) == torch.device("cpu")
+    monkeypatch.delenv("LOCAL_RANK")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert own_device(torch.device("cuda")) == torch.device("cuda")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RequestError, match="torchrun"):
+        own_device(torch.device("cuda"))
