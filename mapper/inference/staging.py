@@ -196,7 +196,7 @@ def current(device: torch.device) -> AbstractContextManager[object]:
 
 def stay_on(device: torch.device) -> None:
     """Let a thread that works for one of several devices open nothing on the first."""
-    if device.type == "cuda":
+    if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
 
 

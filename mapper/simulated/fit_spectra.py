@@ -41,9 +41,9 @@ PURITY_LIMIT = 0.25
 """A piece goes when less than this share of its neighbourhood is of its class (chance: 1/9)."""
 RED = OPTICAL_COLUMNS.index("B4")
 RANKED_BY_RED = (GRASS, CROPS, SHRUB, BUILT)
-"""Classes whose components go from dark to bright in red, in which regions differ most
-(tests/bench/bench_regions.py): from lush to dry. Those of the others go by all bands, in which a
-stand of trees or a rock is most like itself from one quarter to the next."""
+"""Classes whose components go from dark to bright in red, from lush to dry: in it regions of
+meadows and of fields differ most (tests/bench/bench_regions.py). Those of the others go by all
+bands, in which a stand of trees or a rock is most like itself from one quarter to the next."""
 SHRINK_ROWS = 30.0
 """Rows at which a component's own covariance weighs as much as its class's."""
 SPECKLE_LEFT_DB2 = 0.8

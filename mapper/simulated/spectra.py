@@ -5,7 +5,8 @@ fit_spectra.py): its mean, how its places differ, and how the pixels of one plac
 values are square roots of reflectance, radar values dB. What a field looks like in one quarter says
 little of the next: it may be bare, green or ripe, and none of these lies between the others. So a
 field draws a component for each quarter and changes from one to the next on a day of its own; other
-ground draws by rank, and stays dark or bright.
+ground draws by rank, and stays dark or bright. What a whole province has of lush or dry kinds it
+keeps all year.
 """
 
 from __future__ import annotations
@@ -43,14 +44,17 @@ alike, to this: two thirds of the fields are then of one kind, as after a harves
 one crop. In real farmland the fields of one day differ by as little as 0.02 and as much as 0.16 in
 the root of red reflectance (half of what lies between the 16th and 84th percentile)."""
 _REGIONAL = np.zeros(CLASS_COUNT)
-"""Share of the variance of a class's kinds, by rank, that is between provinces. Half of what
-measured meadows differ by in red is between regions, six tenths of shrub and a third of fields: one
-region's are lush, another's dry (tests/bench/bench_regions.py, which prints that of the painting
-beside it). Without it every province had meadows of all kinds, and nothing that is seen of one told
-of the next. Woods of one region are hardly more alike than others."""
+"""Share of the variance of a class's kinds, by rank, that is between provinces: one has lush
+meadows, another dry ones. Of what measured spots differ by in red it is 0.18 to 0.49 of meadows and
+0.19 to 0.36 of fields, by whether what sources and countries differ by is left out
+(tests/bench/bench_regions.py, which prints that of the painting beside it: near the upper ends).
+Without it every province had meadows of all kinds, and nothing that is seen of one told of the
+next. Of woods it is little, 0.04 in red, and the painting leaves out that they are dry, too, where
+meadows are."""
 _REGIONAL[[GRASS, CROPS, SHRUB, BUILT, BARE]] = (0.55, 0.3, 0.6, 0.25, 0.2)
 _TOGETHER = 0.65
-"""Share of that which these classes have in common: where meadows are dry, fields are, too."""
+"""Share of that which these classes have in common: where meadows are dry, fields are, too. That a
+province keeps its level all year is assumed, not measured."""
 _NORMAL = NormalDist()
 _CLIMATE_DEG = 10.0
 """Difference of latitude at which a component becomes a rare choice for a province: with 14, half
@@ -117,10 +121,10 @@ def spectra(places: Places = Places.TRAINING) -> Spectra:
 def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.int16]:
     """(quarter, class, KINDS) components that grow in a province; by chance, climate and weight.
 
-    The components of a class lie in order from dark to bright. A province has a level of its own
-    in that order (`_REGIONAL`), around which its kinds lie, darker and brighter ones alike. Each is
-    then as frequent as the others, crops aside (`_MOST_UNEVEN`). The chance comes from the
-    province's hash alone, so every region agrees on it.
+    The components of a class lie in order from dark to bright, in red or in all bands. A province
+    has a level of its own in that order (`_REGIONAL`), around which its kinds lie, darker and
+    brighter ones alike. Each is then as frequent as the others, crops aside (`_MOST_UNEVEN`). The
+    chance comes from the province's hash alone, so every region agrees on it.
     """
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
@@ -130,7 +134,7 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
         wanted = int(_KINDS_OF_CLASS[code])
         level, rest = _level(province, code), math.sqrt(1 - _REGIONAL[code])
         draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
-        # Of normal numbers, so that over all provinces every component is as likely as before.
+        # Of normal numbers, so that over all provinces a component is as likely as its weight says.
         ranks = [_NORMAL.cdf(level + rest * _NORMAL.inv_cdf(draw)) for draw in draws]
         drawn = own[np.searchsorted(edges, ranks).clip(max=len(own) - 1)]
         evenly = np.arange(KINDS) * wanted // KINDS

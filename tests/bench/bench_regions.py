@@ -8,9 +8,12 @@ over the root of the product of their variances between regions. Red, near and s
 are roots of reflectance.
 
 Measured: spots at 40 degrees and more from the equator, each less the mean of its class in that
-month; a region is 0.6 degrees wide, in one month of one year, and has two spots or more. Wrong
-labels and clouds count as variance inside a region. Painted: provinces at 44, 50 and 54 degrees in
-spring and summer.
+month; a region is 0.6 degrees wide, in one month of one year, and has two spots or more (the last
+number of a row says how many regions do). Wrong labels and clouds count as variance inside a
+region, and what sources and countries differ by as variance between regions: an upper bound. Less
+the mean of its source, too, nothing of that is left, nor of what countries of one source differ by:
+a lower bound. Painted: provinces at 44, 50 and 54 degrees in spring and summer. `together` may
+exceed 1, for its parts are estimates.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,7 @@ from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.land.legend import CLASS_NAMES
 from mapper.simulated.cover import BARE, BUILT, CROPS, GRASS, SHRUB, TREES
 from mapper.simulated.spectra import QUARTERS, RANK, Places, palette, spectra
+from mapper.simulated.texture import SHARED_PART
 
 CELL_DEG = 0.6
 SPOT_DEG = 0.001
@@ -49,20 +53,20 @@ def measures(roots: npt.NDArray[np.floating]) -> dict[str, npt.NDArray[np.floati
     return dict(zip(COLUMNS, (ndvi, red, near, short), strict=True))
 
 
-def measured(path: Path) -> pd.DataFrame:
-    """One row for each spot and month: class, region, what is compared."""
+def measured(path: Path, less: Sequence[str]) -> pd.DataFrame:
+    """One row for each spot and month: class, region, what is compared, less the mean of `less`."""
     rows = pd.read_parquet(path)
     known = (rows.dw_class >= 0) & (rows.qa == "ok") & (rows.level != "L1C") & rows.month.notna()
     rows = rows[known & (rows.lat.abs() >= LEAST_LATITUDE)]
     optical = rows[[name.replace("B0", "B") for name in OPTICAL_NAMES]].to_numpy(np.float64)
     found = pd.DataFrame(measures(np.sqrt(optical.clip(0))))
     found["cover"] = rows.dw_class.to_numpy()
-    found["month"] = rows.month.to_numpy()
+    found["month"], found["source"] = rows.month.to_numpy(), rows.source.to_numpy()
     where = [(rows[name] / CELL_DEG).round().astype(str) for name in ("lat", "lon")]
     found["region"] = (where[0] + " " + where[1] + " " + rows.date.str[:4]).to_numpy()
     found["region"] += " " + found.month.astype(str)
     spot = [(rows[name] / SPOT_DEG).round().to_numpy() for name in ("lat", "lon")]
-    apart = found.groupby(["cover", "month"])[list(COLUMNS)].transform("mean")
+    apart = found.groupby(["cover", *less])[list(COLUMNS)].transform("mean")
     found[list(COLUMNS)] -= apart
     return found.groupby(["cover", "region", *spot])[list(COLUMNS)].mean().reset_index()
 
@@ -70,6 +74,9 @@ def measured(path: Path) -> pd.DataFrame:
 def painted(places: Places) -> pd.DataFrame:
     """The same of kinds in the palettes of provinces; every kind is a spot."""
     mixture, random = spectra(places), np.random.default_rng(0)
+    of_place, of_pixel = mixture.factors[..., :RANK], mixture.factors[..., RANK:]
+    # As texture.py has it: what is even in a parcel of how pixels differ goes with its place.
+    factors = of_place + SHARED_PART * np.roll(of_pixel, 1, axis=-1)
     parts = []
     for latitude in LATITUDES:
         for province in range(PROVINCES):
@@ -78,7 +85,7 @@ def painted(places: Places) -> pd.DataFrame:
                 for cover in CLASSES:
                     kind = kinds[quarter, cover]
                     own = random.standard_normal((len(kind), RANK, 1))
-                    roots = mixture.mean[kind] + (mixture.factors[kind][..., :RANK] @ own)[..., 0]
+                    roots = mixture.mean[kind] + (factors[kind] @ own)[..., 0]
                     part = pd.DataFrame(measures(roots[:, : len(OPTICAL_NAMES)]))
                     part["cover"], part["season"] = cover, quarter
                     part["region"] = f"{province} {latitude} {quarter}"
@@ -91,12 +98,11 @@ def painted(places: Places) -> pd.DataFrame:
 def of_regions(spots: pd.DataFrame, cover: int, column: str) -> tuple[pd.Series, float, float]:
     """A class: the mean of every region, the variance between regions, and that of all spots."""
     own = spots[spots.cover == cover].dropna(subset=column)
+    own = own[own.groupby("region")[column].transform("count") >= 2]
     groups = own.groupby("region")[column]
-    count = groups.count()
-    many = count >= 2
-    if many.sum() < FEW:
+    if groups.ngroups < FEW:
         return groups.mean(), np.nan, np.nan
-    inside = (groups.var() * (count - 1))[many].sum() / (count - 1)[many].sum()
+    inside = (groups.var() * (groups.count() - 1)).sum() / (groups.count() - 1).sum()
     whole = own[column].var()
     return groups.mean(), whole - inside, whole
 
@@ -106,14 +112,21 @@ def rows_of(spots: pd.DataFrame) -> Iterator[tuple[str, Mapping[str, float]]]:
     known = {(c, name): of_regions(spots, c, name) for c in CLASSES for name in COLUMNS}
     for cover in CLASSES:
         shares = {name: known[cover, name][1] / known[cover, name][2] for name in COLUMNS}
-        yield f"share, {CLASS_NAMES[cover]}", shares
+        yield f"share, {CLASS_NAMES[cover]}", {**shares, "regions": len(known[cover, "red"][0])}
     for one, other in PAIRS:
         together = {}
         for name in COLUMNS:
             (first, between, _), (second, beside, _) = known[one, name], known[other, name]
             both = pd.concat([first, second], axis=1, join="inner").to_numpy()
-            together[name] = float(np.cov(both.T)[0, 1] / np.sqrt(between * beside))
+            size = np.sqrt(between * beside) if between > 0 and beside > 0 else np.nan
+            together[name] = float(np.cov(both.T)[0, 1] / size)
+        together["regions"] = len(both)
         yield f"together, {CLASS_NAMES[one]} and {CLASS_NAMES[other]}", together
+
+
+def cell(row: Mapping[str, float]) -> str:
+    """What is compared, and of how many regions."""
+    return ", ".join(f"{row[name]:.2f}" for name in COLUMNS) + f" ({row['regions']})"
 
 
 def main() -> None:
@@ -122,13 +135,18 @@ def main() -> None:
     parser.add_argument("--points", type=Path, required=True, help="measured pixel-dates (parquet)")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args()
-    sources = {"measured": dict(rows_of(measured(given.points)))}
+    sources = {
+        "measured": dict(rows_of(measured(given.points, ["month"]))),
+        "measured, less its source's mean": dict(
+            rows_of(measured(given.points, ["month", "source"]))
+        ),
+    }
     for places in Places:
         sources[f"painted, {places.value}"] = dict(rows_of(painted(places)))
-    print(f"| {', '.join(COLUMNS)} | " + " | ".join(sources) + " |")
+    print(f"| {', '.join(COLUMNS)} (regions) | " + " | ".join(sources) + " |")
     print("|" + " --- |" * (len(sources) + 1))
     for title in sources["measured"]:
-        cells = [", ".join(f"{v:.2f}" for v in rows[title].values()) for rows in sources.values()]
+        cells = [cell(rows[title]) for rows in sources.values()]
         print(f"| {title} | " + " | ".join(cells) + " |")
     if given.json:
         given.json.write_text(json.dumps({"python": sys.version, **sources}, indent=1) + "\n")

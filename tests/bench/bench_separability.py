@@ -9,8 +9,9 @@ that is most probable. It comes in two kinds: one that knows the province's pale
 learned the place by heart, and one that knows only which components are usual at that latitude.
 
 No network that sees composites of one quarter of the year does better than the first on such
-parcels. What it leaves out makes real work harder (mixed pixels, haze, dates of two quarters in one
-composite, patches of other cover) and easier (shape, texture, neighbours).
+parcels. It may do better than the second, which judges each parcel alone: a view shows whether its
+province is a lush or a dry one. What both leave out makes real work harder (mixed pixels, haze,
+dates of two quarters in one composite, patches of other cover) and easier (shape, texture).
 """
 
 from __future__ import annotations

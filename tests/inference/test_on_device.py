@@ -20,7 +20,7 @@ from mapper.inference.on_device import OnDevice
 from mapper.inference.pixelwise import most_likely as most_likely_in_one_pass
 from mapper.inference.precision import repeatable
 from mapper.inference.predict import Prediction, Predictor
-from mapper.inference.staging import Recorded
+from mapper.inference.staging import Recorded, stay_on
 from mapper.inference.windows import WINDOW_PX, needed_region, windows_touching
 from mapper.land.grid import Region
 from mapper.land.legend import CLASS_COUNT
@@ -280,3 +280,9 @@ def test_a_recording_keeps_the_weights_that_it_reads() -> None:
         torch.cuda.empty_cache()
         spoilt = [torch.full((512, 512), torch.nan, device="cuda") for _ in range(8)]
         assert torch.allclose(replay(pixels)[0], wanted, atol=1e-5), len(spoilt)
+
+
+def test_cutters_stay_on_whatever_device_is_named() -> None:
+    """`auto` is "cuda" without a number, where there is one GPU."""
+    for name in ("cpu", "cuda"):
+        stay_on(torch.device(name))
