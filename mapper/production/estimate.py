@@ -70,10 +70,16 @@ class Load:
     """Windows the network answers."""
 
 
-SECONDS_PER_WINDOW = {"fp32": (0.13, 0.022), "bf16": (0.16, 0.009), "fp16": (0.0003, 0.00001)}
-"""One window: seconds whatever the network, and seconds per million parameters. From the tiny and
-the base network on one core of a server of 2023 in fp32 and bf16 (tests/bench/bench_network.py);
-in fp16 from the rate of matrix products of one H100, not measured."""
+SECONDS_PER_WINDOW = {"fp32": (0.13, 0.022), "bf16": (0.16, 0.009)}
+"""One window on one core: seconds whatever the network, and seconds per million parameters. From
+the tiny and the base network on a server of 2023 (tests/bench/bench_network.py)."""
+SECONDS_PER_WINDOW_ON_GPU = {
+    "fp32": (0.0003, 0.00015),
+    "bf16": (0.0003, 0.00001),
+    "fp16": (0.0003, 0.00001),
+}
+"""The same on one H100, from its rate of matrix products, which is a fifteenth in fp32. Not
+measured."""
 DECODED_BYTES_PER_S = 200e6
 """One core, local files, deflate with predictor: decoding and compositing together
 (tests/bench/bench_read.py)."""
@@ -83,12 +89,14 @@ START_S = 8.0
 """Starting workers with torch and, at the end, the national products of a small country."""
 
 
-def cost_of(parameters: int, precision: str, is_local: bool) -> Cost:
+def cost_of(parameters: int, precision: str, device: str, is_local: bool) -> Cost:
     """What a network of so many parameters costs, from the constants above."""
-    always, per_million = SECONDS_PER_WINDOW[precision]
+    on_gpu = device.startswith("cuda")
+    rates = SECONDS_PER_WINDOW_ON_GPU if on_gpu else SECONDS_PER_WINDOW
+    always, per_million = rates[precision]
     return Cost(
         seconds_per_window=always + per_million * parameters / 1e6,
-        on_gpu=precision == "fp16",  # which no CPU computes in
+        on_gpu=on_gpu,
         decoded_bytes_per_s=DECODED_BYTES_PER_S if is_local else DECODED_BYTES_PER_S_REMOTE,
         start_s=START_S,
     )

@@ -90,7 +90,7 @@ def prepare(request: Request) -> Plan:
         selection,
         tiles,
         team_for(request.resources, recipe.device, len(tiles)),
-        cost_of(parameters, recipe.precision, _is_local(selection)),
+        cost_of(parameters, recipe.precision, recipe.device, _is_local(selection)),
         simulated=any(scene.simulated for scene in selection.kept),
     )
 

@@ -56,7 +56,7 @@ def plan(scenes: list[Scene], recipe: Recipe = RECIPE, area: Area = AREA) -> Pla
     selection = choose(scenes, Choice(), allow_radar_only=recipe.allow_radar_only)
     tiles = planned_tiles(outlines(area.geometry), recipe.tile_px, selection)
     return make_plan(
-        area, recipe, selection, tiles, Team(1, 1, 2), cost_of(3_700_000, "fp32", True)
+        area, recipe, selection, tiles, Team(1, 1, 2), cost_of(3_700_000, "fp32", "cpu", True)
     )
 
 
@@ -151,3 +151,12 @@ def test_a_plan_can_be_read_by_people_and_programs() -> None:
     assert "a box by the Rhine" in text
     assert f"windows   {made.windows}" in text
     assert np.isfinite(facts["seconds"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_gpu_is_planned_as_one_in_every_precision(precision: str) -> None:
+    cost = cost_of(26_700_000, precision, "cuda:0", True)
+    assert cost.on_gpu
+    assert (
+        cost.seconds_per_window < 0.1 * cost_of(26_700_000, "bf16", "cpu", True).seconds_per_window
+    )
