@@ -78,7 +78,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
     After an error this process must end: it has not left the others' group.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = _started()
     if count == 1:
         yield ALONE
         return
@@ -101,7 +101,7 @@ def own_device(device: torch.device) -> torch.device:
     if device.type != "cuda":
         return device
     if "LOCAL_RANK" not in os.environ:
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if _started() == 1:
             return device
         raise RequestError(
             "WORLD_SIZE is set but LOCAL_RANK is not, so no process knows its GPU; start the "
@@ -115,3 +115,8 @@ def own_device(device: torch.device) -> torch.device:
         )
     torch.cuda.set_device(mine)
     return mine
+
+
+def _started() -> int:
+    """How many processes torchrun, or whoever stands for it, says that it started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -127,27 +127,29 @@ def palette(mixture: Spectra, province: int, latitude: float) -> npt.NDArray[np.
     chance comes from the province's hash alone, so every region agrees on it.
     """
     out = np.empty((QUARTERS, CLASS_COUNT, KINDS), np.int16)
+    ranks = [_ranks(province, code) for code in range(CLASS_COUNT)]
     for quarter, code in np.ndindex(QUARTERS, CLASS_COUNT):
         own = np.flatnonzero((mixture.cover == code) & (mixture.quarter == quarter))
         share = nearness(mixture, own, latitude)
         edges = np.cumsum(share) / share.sum()
-        wanted = int(_KINDS_OF_CLASS[code])
-        level, rest = _level(province, code), math.sqrt(1 - _REGIONAL[code])
-        draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
-        # Of normal numbers, so that over all provinces a component is as likely as its weight says.
-        ranks = [_NORMAL.cdf(level + rest * _NORMAL.inv_cdf(draw)) for draw in draws]
-        drawn = own[np.searchsorted(edges, ranks).clip(max=len(own) - 1)]
-        evenly = np.arange(KINDS) * wanted // KINDS
-        which = _unevenly(wanted, province, quarter) if code == CROPS else evenly
+        drawn = own[np.searchsorted(edges, ranks[code]).clip(max=len(own) - 1)]
+        evenly = np.arange(KINDS) * len(drawn) // KINDS
+        which = _unevenly(len(drawn), province, quarter) if code == CROPS else evenly
         out[quarter, code] = drawn[which]
     return out
 
 
-def _level(province: int, code: int) -> float:
-    """How far a province's kinds of a class lie to the bright side, in deviations of all kinds."""
+def _ranks(province: int, code: int) -> list[float]:
+    """Where a province's kinds of a class lie in order from dark, 0, to bright, 1.
+
+    By way of normal numbers, so that over all provinces every rank is as likely as any other.
+    """
     common, own = (_NORMAL.inv_cdf(_draw(province, 3000 + k)) for k in (CLASS_COUNT, code))
     level = math.sqrt(_TOGETHER) * common + math.sqrt(1 - _TOGETHER) * own
-    return math.sqrt(_REGIONAL[code]) * level
+    regional, rest = math.sqrt(_REGIONAL[code]) * level, math.sqrt(1 - _REGIONAL[code])
+    wanted = int(_KINDS_OF_CLASS[code])
+    draws = [(kind + _draw(province, code * 64 + kind)) / wanted for kind in range(wanted)]
+    return [_NORMAL.cdf(regional + rest * _NORMAL.inv_cdf(draw)) for draw in draws]
 
 
 def _unevenly(wanted: int, province: int, quarter: int) -> npt.NDArray[np.int64]:

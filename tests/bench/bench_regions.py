@@ -8,12 +8,12 @@ over the root of the product of their variances between regions. Red, near and s
 are roots of reflectance.
 
 Measured: spots at 40 degrees and more from the equator, each less the mean of its class in that
-month; a region is 0.6 degrees wide, in one month of one year, and has two spots or more (the last
-number of a row says how many regions do). Wrong labels and clouds count as variance inside a
-region, and what sources and countries differ by as variance between regions: an upper bound. Less
-the mean of its source, too, nothing of that is left, nor of what countries of one source differ by:
-a lower bound. Painted: provinces at 44, 50 and 54 degrees in spring and summer. `together` may
-exceed 1, for its parts are estimates.
+month; a region is 0.6 degrees wide, in one month of one year, and has two spots or more (in
+brackets: how many regions do). Wrong labels and clouds count as variance inside a region, and what
+sources and countries differ by as variance between regions: an upper bound. Less the mean of its
+source, too, nothing of that is left, nor of what countries of one source differ by: a lower bound.
+Painted: provinces at 44, 50 and 54 degrees in spring and summer. `together` may exceed 1, for its
+parts are estimates.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ import pandas as pd  # type: ignore[import-untyped]
 from mapper.imagery.bands import OPTICAL_NAMES
 from mapper.land.legend import CLASS_NAMES
 from mapper.simulated.cover import BARE, BUILT, CROPS, GRASS, SHRUB, TREES
+from mapper.simulated.fit_rows import OPTICAL_COLUMNS
 from mapper.simulated.spectra import QUARTERS, RANK, Places, palette, spectra
 from mapper.simulated.texture import SHARED_PART
 
 CELL_DEG = 0.6
 SPOT_DEG = 0.001
+SPOT = ["lat", "lon"]
+"""In steps of SPOT_DEG, where a spot is."""
 LEAST_LATITUDE = 40.0
 LATITUDES = (44.0, 50.0, 54.0)
 PROVINCES = 300
 CLASSES = (TREES, GRASS, CROPS, SHRUB, BUILT, BARE)
 PAIRS = ((GRASS, CROPS), (GRASS, SHRUB), (CROPS, SHRUB), (TREES, GRASS), (TREES, CROPS))
-COLUMNS = ("NDVI", "red", "NIR", "SWIR")
+COLUMNS = ["NDVI", "red", "NIR", "SWIR"]
 FEW = 5
 """Fewer regions say nothing."""
 
@@ -53,22 +56,32 @@ def measures(roots: npt.NDArray[np.floating]) -> dict[str, npt.NDArray[np.floati
     return dict(zip(COLUMNS, (ndvi, red, near, short), strict=True))
 
 
-def measured(path: Path, less: Sequence[str]) -> pd.DataFrame:
-    """One row for each spot and month: class, region, what is compared, less the mean of `less`."""
+def apart(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The rows, of what is compared less the mean of all that are alike in some columns."""
+    return rows.assign(**(rows[COLUMNS] - rows.groupby(list(by))[COLUMNS].transform("mean")))
+
+
+def measured(path: Path) -> pd.DataFrame:
+    """One row for each pixel-date: class, month, source, region, spot, what is compared."""
     rows = pd.read_parquet(path)
     known = (rows.dw_class >= 0) & (rows.qa == "ok") & (rows.level != "L1C") & rows.month.notna()
     rows = rows[known & (rows.lat.abs() >= LEAST_LATITUDE)]
-    optical = rows[[name.replace("B0", "B") for name in OPTICAL_NAMES]].to_numpy(np.float64)
+    optical = rows[list(OPTICAL_COLUMNS)].to_numpy(np.float64)
     found = pd.DataFrame(measures(np.sqrt(optical.clip(0))))
     found["cover"] = rows.dw_class.to_numpy()
     found["month"], found["source"] = rows.month.to_numpy(), rows.source.to_numpy()
-    where = [(rows[name] / CELL_DEG).round().astype(str) for name in ("lat", "lon")]
+    where = [(rows[name] / CELL_DEG).round().astype(str) for name in SPOT]
     found["region"] = (where[0] + " " + where[1] + " " + rows.date.str[:4]).to_numpy()
     found["region"] += " " + found.month.astype(str)
-    spot = [(rows[name] / SPOT_DEG).round().to_numpy() for name in ("lat", "lon")]
-    apart = found.groupby(["cover", *less])[list(COLUMNS)].transform("mean")
-    found[list(COLUMNS)] -= apart
-    return found.groupby(["cover", "region", *spot])[list(COLUMNS)].mean().reset_index()
+    for name in SPOT:
+        found[name] = (rows[name] / SPOT_DEG).round().to_numpy()
+    return found
+
+
+def spots_of(rows: pd.DataFrame, less: Sequence[str]) -> pd.DataFrame:
+    """One row for each spot and region, less the mean of its class and of some columns."""
+    groups = apart(rows, ["cover", *less]).groupby(["cover", "region", *SPOT])
+    return groups[COLUMNS].mean().reset_index()
 
 
 def painted(places: Places) -> pd.DataFrame:
@@ -90,9 +103,7 @@ def painted(places: Places) -> pd.DataFrame:
                     part["cover"], part["season"] = cover, quarter
                     part["region"] = f"{province} {latitude} {quarter}"
                     parts.append(part)
-    found = pd.concat(parts)
-    found[list(COLUMNS)] -= found.groupby(["cover", "season"])[list(COLUMNS)].transform("mean")
-    return found
+    return apart(pd.concat(parts, ignore_index=True), ["cover", "season"])
 
 
 def of_regions(spots: pd.DataFrame, cover: int, column: str) -> tuple[pd.Series, float, float]:
@@ -135,18 +146,17 @@ def main() -> None:
     parser.add_argument("--points", type=Path, required=True, help="measured pixel-dates (parquet)")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args()
+    rows = measured(given.points)
     sources = {
-        "measured": dict(rows_of(measured(given.points, ["month"]))),
-        "measured, less its source's mean": dict(
-            rows_of(measured(given.points, ["month", "source"]))
-        ),
+        "measured": dict(rows_of(spots_of(rows, ["month"]))),
+        "measured, less its source's mean": dict(rows_of(spots_of(rows, ["month", "source"]))),
     }
     for places in Places:
         sources[f"painted, {places.value}"] = dict(rows_of(painted(places)))
     print(f"| {', '.join(COLUMNS)} (regions) | " + " | ".join(sources) + " |")
     print("|" + " --- |" * (len(sources) + 1))
     for title in sources["measured"]:
-        cells = [cell(rows[title]) for rows in sources.values()]
+        cells = [cell(found[title]) for found in sources.values()]
         print(f"| {title} | " + " | ".join(cells) + " |")
     if given.json:
         given.json.write_text(json.dumps({"python": sys.version, **sources}, indent=1) + "\n")
