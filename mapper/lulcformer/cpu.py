@@ -4,7 +4,9 @@ The same function up to rounding. What is gained, and from what:
 - a depth-wise convolution and its GELU in one pass: torch's GELU alone takes as long as three;
 - weights of Linear layers laid out once as oneDNN wants them, instead of at every call;
 - the decoder row by row: upsampled maps of the window, 50 MB each in base, are never written;
-- sums and norms of the residual stream in one pass (cpu_stream.py).
+- sums and norms of the residual stream in one pass (cpu_stream.py);
+- attention in products of bf16, where the processor has them and torch's kernel does not use them
+  (cpu_attention.py).
 The first two call what torch.compile itself emits for a CPU. These operators are no public
 interface of torch, so they are tried once; without them the ordinary layers stay.
 """
@@ -21,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mapper.lulcformer.blocks import Attention, DualModalEnhancement, FeedForward
+from mapper.lulcformer.cpu_attention import attend_by_rows, multiplies_bf16_without_tiles
 from mapper.lulcformer.cpu_stream import StreamedEnhancement
 from mapper.lulcformer.decoder import FoldedDecoder
 
@@ -40,6 +43,10 @@ def exchange_layers(network: nn.Module, dtype: torch.dtype) -> None:
                 exchange(module, nn.Linear, PackedLinear)
     if dtype is torch.bfloat16:
         exchange(network, DualModalEnhancement, StreamedEnhancement)
+        if multiplies_bf16_without_tiles():
+            for module in network.modules():
+                if isinstance(module, Attention):
+                    module.attend = attend_by_rows
     exchange(network, FoldedDecoder, DecoderByRows)
 
 

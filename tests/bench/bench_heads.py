@@ -4,7 +4,8 @@
 
 The shapes are those of the four stages of a window of 512 px, whose queries all see 256 keys; time
 is that of one thread. Heads narrower than 16 channels are padded with zeros (lulcformer/blocks.py):
-the last two columns say what that is worth where 8 are padded to 16, the copies included.
+the last two columns say what that is worth where 8 are padded to 16, the copies included. By rows
+is how a network in bf16 attends on processors with AVX512-BF16 but no AMX (cpu_attention.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mapper.lulcformer.blocks import attend
+from mapper.lulcformer.cpu_attention import attend_by_rows
 from mapper.lulcformer.settings import PRECISIONS
 
 STAGES = ((16384, 1), (4096, 2), (1024, 5), (256, 8))
@@ -66,29 +68,27 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     plain = F.scaled_dot_product_attention
+    ways = (
+        ("fp32", forward, plain, ""),
+        ("fp32", both_ways, plain, ""),
+        ("bf16", forward, plain, ""),
+        ("bf16", forward, attend_by_rows, ", by rows"),
+        ("bf16", both_ways, plain, ""),
+    )
     print("| queries, heads | | " + " | ".join(map(str, WIDTHS)) + " | 8, padded | times as fast |")
     print("| --- |" + " --- |" * (len(WIDTHS) + 3))
     found = []
     for queries, heads in STAGES:
-        for name in ("fp32", "bf16"):
-            for work in (forward, both_ways):
-                parts = {width: noise(queries, heads, width, name) for width in WIDTHS}
-                ms = {width: fastest_ms(partial(work, plain, parts[width])) for width in WIDTHS}
-                padded = fastest_ms(partial(work, attend, parts[8]))
-                what = f"{name}, {work.__name__.replace('_', ' ')}"
-                cells = " | ".join(
-                    f"{value:.2f}" for value in (*ms.values(), padded, ms[8] / padded)
-                )
-                print(f"| {queries}, {heads} | {what} | {cells} |", flush=True)
-                found.append(
-                    {
-                        "queries": queries,
-                        "heads": heads,
-                        "what": what,
-                        "ms": ms,
-                        "padded_ms": padded,
-                    }
-                )
+        for name, work, how, note in ways:
+            parts = {width: noise(queries, heads, width, name) for width in WIDTHS}
+            ms = {width: fastest_ms(partial(work, how, parts[width])) for width in WIDTHS}
+            padded = fastest_ms(partial(work, attend, parts[8]))
+            what = f"{name}, {work.__name__.replace('_', ' ')}{note}"
+            cells = " | ".join(f"{value:.2f}" for value in (*ms.values(), padded, ms[8] / padded))
+            print(f"| {queries}, {heads} | {what} | {cells} |", flush=True)
+            found.append(
+                {"queries": queries, "heads": heads, "what": what, "ms": ms, "padded_ms": padded}
+            )
     if given.json:
         given.json.write_text(json.dumps({"python": sys.version, "rows": found}, indent=1) + "\n")
 
