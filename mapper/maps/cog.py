@@ -34,6 +34,8 @@ BLOCK_PX = 512
 """Side of a block inside the files; a tile is a whole number of them."""
 DEFLATE_LEVEL = 6
 """Level 9 saves 12 % and takes 7.5 times as long."""
+UNFINISHED = ".unfinished"
+"""Ends the hidden names under which something is being written; the next run removes them."""
 SIDECAR = ".aux.xml"
 """What GDAL appends to a raster's name for what a TIFF cannot hold."""
 _LITTLE_SPACE = 1 << 20
@@ -112,7 +114,9 @@ def _write(
     The names' sidecar goes first: a raster that is there has its names.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as made_in:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent
+        ) as made_in:
             folder = Path(made_in)
             try:
                 with rasterio.Env(**_ENVIRONMENT):

@@ -12,7 +12,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,11 @@ from mapper.imagery.losses import NO_LOSSES, Losses
 from mapper.inference.predict import Prediction
 from mapper.land.grid import Tile
 from mapper.land.legend import CLASS_COUNT, NODATA
-from mapper.maps.cog import keep, reason, write_cog
+from mapper.maps.cog import SIDECAR, UNFINISHED, keep, reason, write_cog
 from mapper.maps.layers import CONFIDENCE, LAND_COVER, OBSERVATIONS
 from mapper.maps.stac import ITEM_NAME, Contents, Facts, tile_item
 
 DONE_NAME = "done.json"
-UNFINISHED = ".unfinished"
-"""Ends the names of hidden folders in which something is being written."""
 _MOST_LOOKS = NODATA - 1
 """Counts of looks end here in a product; 255 means outside the area."""
 
@@ -224,10 +222,15 @@ def _instead_of(planned_key: str, losses: Losses) -> dict[str, Any]:
 
 
 def _holds(folder: Path, done: Mapping[str, Any], thorough: bool = False) -> bool:
-    """Whether the files of a marker are there."""
+    """Whether the files of a marker are there.
+
+    A sidecar may have changed: GIS programs add statistics to it.
+    """
     try:
         for name, facts in done["files"].items():
             path = folder / name
+            if name.endswith(SIDECAR) and path.exists():
+                continue
             if path.stat().st_size != facts["size"]:
                 return False
             if thorough and _sha256(path) != facts["sha256"]:
@@ -241,11 +244,15 @@ def clean_leftovers(folder: Path) -> list[Path]:
     """Remove what killed runs left below a run's folder; only its one writer may call this.
 
     Returns:
-        The hidden folders that were there.
+        The hidden folders and files that were there.
     """
     found = sorted(folder.rglob(f".*{UNFINISHED}"))
     for leftover in found:
-        shutil.rmtree(leftover, ignore_errors=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                leftover.unlink()
     return found
 
 
@@ -255,11 +262,10 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{UNFINISHED}")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        temporary.write_text(
-            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        temporary.write_text(text, encoding="utf-8")
         keep(temporary)
         temporary.replace(path)
         keep(path.parent)
@@ -286,7 +292,7 @@ def _published(folder: Path, files: Mapping[str, Any]) -> Published:
 def _done(folder: Path) -> dict[str, Any] | None:
     """The marker of a finished folder, if it is one."""
     try:
-        done = json.loads((folder / DONE_NAME).read_text())
+        done = json.loads((folder / DONE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return done if isinstance(done, dict) else None

@@ -23,7 +23,7 @@ from rasterio.io import DatasetReader
 
 from mapper.errors import OutputError
 from mapper.land.legend import LEGEND, NODATA
-from mapper.maps.cog import reason
+from mapper.maps.cog import UNFINISHED, reason
 from mapper.maps.layers import LAND_COVER
 
 PICTURE_NAME = f"{LAND_COVER.name}.png"
@@ -87,7 +87,7 @@ def render(land_cover: Path, observations: Path, picture: Path, caption: Caption
     except RasterioError as error:
         raise OutputError(f"{land_cover.parent} cannot be drawn: {error}") from error
     page = _page(_coloured(_enlarged(classes, zoom), _enlarged(inside, zoom)), caption, metres)
-    temporary = picture.with_name(f".{picture.name}.unfinished")
+    temporary = picture.with_name(f".{picture.name}{UNFINISHED}")
     try:
         page.save(temporary, "PNG", optimize=True)
         temporary.replace(picture)

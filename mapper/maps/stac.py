@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import shapely
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
@@ -25,11 +26,13 @@ from mapper.maps.layers import LAYERS, Layer
 
 STAC_VERSION = "1.1.0"
 _EXTENSIONS = "https://stac-extensions.github.io"
+_RASTER = f"{_EXTENSIONS}/raster/v2.0.0/schema.json"
+_CLASSIFICATION = f"{_EXTENSIONS}/classification/v2.0.0/schema.json"
 ITEM_EXTENSIONS = (
     f"{_EXTENSIONS}/projection/v2.0.0/schema.json",
-    f"{_EXTENSIONS}/raster/v2.0.0/schema.json",
+    _RASTER,
     f"{_EXTENSIONS}/file/v2.1.0/schema.json",
-    f"{_EXTENSIONS}/classification/v2.0.0/schema.json",
+    _CLASSIFICATION,
     f"{_EXTENSIONS}/processing/v1.2.0/schema.json",
 )
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -105,8 +108,8 @@ class Contents:
 
     @property
     def class_km2(self) -> dict[str, float]:
-        """Area of each class by name, counted in pixels of 100 m2 of the UTM plane, which is within
-        0.1 % of the ground."""
+        """Area of each class by name, counted in pixels of 100 m2 of the UTM plane: 0.08 % less
+        than the ground in the middle of a zone, up to 0.22 % more at its edges."""
         pixel_km2 = PIXEL_M**2 / 1e6
         counts = zip(CLASS_NAMES, self.class_px, strict=True)
         return {name: round(count * pixel_km2, 4) for name, count in counts}
@@ -158,7 +161,7 @@ def collection(
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [],
+        "stac_extensions": [_RASTER, _CLASSIFICATION],
         "id": facts.collection,
         "title": f"Land cover of {facts.title}, {facts.period.start} to {facts.period.end}",
         "description": f"Nine classes at {PIXEL_M} m. {facts.attribution}",
@@ -178,6 +181,7 @@ def collection(
         "item_assets": {layer.name: _meaning(layer) for layer in LAYERS},
         "links": [
             {"rel": "root", "href": f"./{COLLECTION_NAME}", "type": "application/json"},
+            *([] if facts.simulated else [_COPERNICUS_TERMS]),
             *({"rel": "item", "href": href, "type": "application/geo+json"} for href in items),
         ],
     }
@@ -187,6 +191,11 @@ _COPERNICUS = {
     "name": "Copernicus, European Union and European Space Agency",
     "roles": ["producer", "licensor"],
     "url": "https://dataspace.copernicus.eu",
+}
+_COPERNICUS_TERMS = {
+    "rel": "license",
+    "href": "https://sentinel.esa.int/documents/247904/690755/Sentinel_Data_Legal_Notice",
+    "title": "Legal notice on the use of Copernicus Sentinel data",
 }
 
 
@@ -254,11 +263,19 @@ def _making(facts: Facts, contents: Contents) -> dict[str, Any]:
 def _projection(geobox: GeoBox) -> dict[str, Any]:
     assert geobox.crs is not None, "a product has a CRS"
     return {
-        "proj:code": f"EPSG:{geobox.crs.epsg}",
+        **_crs(geobox.crs.proj),
         "proj:shape": list(geobox.shape),
         "proj:transform": list(geobox.transform)[:6],
         "proj:bbox": list(geobox.boundingbox),
     }
+
+
+def _crs(crs: pyproj.CRS) -> dict[str, Any]:
+    """A CRS by its code, or whole where nobody gave it one."""
+    authority = crs.to_authority()
+    if authority is not None:
+        return {"proj:code": ":".join(authority)}
+    return {"proj:code": None, "proj:projjson": crs.to_json_dict()}
 
 
 def _asset(layer: Layer, folder: Path) -> dict[str, Any]:

@@ -27,17 +27,10 @@ from mapper.errors import OutputError
 from mapper.land.grid import Outline, Zone
 from mapper.land.legend import CLASS_COUNT, NODATA
 from mapper.maps.canvas import AUTO, Block, Canvas, canvas_over, seams
-from mapper.maps.cog import BLOCK_PX, SIDECAR, WRITE_FAILURES, copy_cog, reason
+from mapper.maps.cog import BLOCK_PX, SIDECAR, UNFINISHED, WRITE_FAILURES, copy_cog, reason
 from mapper.maps.layers import LAND_COVER, LAYERS, OBSERVATIONS
 from mapper.maps.patchwork import FinishedTile, Pieces, gather, pieces_of
-from mapper.maps.publish import (
-    UNFINISHED,
-    Published,
-    file_tags,
-    mark_done,
-    remove_mark,
-    write_json,
-)
+from mapper.maps.publish import Published, file_tags, mark_done, remove_mark, write_json
 from mapper.maps.render import PICTURE_NAME, Caption, render
 from mapper.maps.stac import COLLECTION_NAME, ITEM_NAME, Contents, Facts, collection, national_item
 
@@ -85,6 +78,17 @@ def national_products(
     held = collection(area, facts, contents, [f"./{ITEM_NAME}", *hrefs])
     write_json(folder / COLLECTION_NAME, held)
     return mark_done(folder, key, [*_products(folder)])
+
+
+def withdraw(folder: Path) -> None:
+    """Take the national products out of a folder; whatever else lies in it stays.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    remove_mark(folder)
+    for name in _products(folder):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _products(folder: Path) -> Iterator[str]:
@@ -210,7 +214,7 @@ def _sum_of(tiles: Sequence[FinishedTile], facts: Facts, key: str) -> Contents:
 def _properties(piece: FinishedTile) -> dict[str, Any]:
     path = piece.folder / ITEM_NAME
     try:
-        said: dict[str, Any] = json.loads(path.read_text())["properties"]
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["properties"]
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(
             f"{path} cannot be read ({error}); remove its folder and run again"

@@ -16,7 +16,7 @@ from mapper.imagery.warm import warm_up
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.cog import reason
 from mapper.maps.patchwork import FinishedTile
-from mapper.maps.publish import clean_leftovers, is_published, remove_mark
+from mapper.maps.publish import clean_leftovers, is_published
 from mapper.maps.stac import Facts
 from mapper.production.cluster import Network, connect, equip
 from mapper.production.drive import ClusterGoneError, Lost, drive
@@ -31,9 +31,8 @@ from mapper.production.events import (
     TileKept,
 )
 from mapper.production.job import TileJob, job_of
-from mapper.production.journal import JOURNAL_NAME, Journal, content_key
-from mapper.production.locked import LOCK_NAME
-from mapper.production.mosaic import national_products
+from mapper.production.journal import Journal, content_key
+from mapper.production.mosaic import national_products, withdraw
 from mapper.production.plan import Plan
 from mapper.production.prepare import checkpoint_path, scenes_of
 from mapper.production.recipe import Resources
@@ -196,10 +195,7 @@ def facts_of(plan: Plan, network: Checkpoint) -> Facts:
 def _withdraw(folder: Path) -> None:
     """Take away national products of other tiles, which would pass for those of this recipe."""
     try:
-        remove_mark(folder)
-        for path in folder.iterdir():
-            if path.is_file() and path.name not in (JOURNAL_NAME, LOCK_NAME):
-                path.unlink()
+        withdraw(folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {reason(error, folder)}") from error
 

@@ -13,7 +13,8 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from mapper.errors import RequestError
-from mapper.inference.precision import resolve_device, resolve_precision
+from mapper.inference.precision import Precision, resolve_device, resolve_precision
+from mapper.lulcformer.cpu_attention import multiplies_bf16_without_tiles
 from mapper.production.cluster import connected
 from mapper.production.estimate import Team
 from mapper.production.recipe import Recipe, Resources
@@ -58,21 +59,36 @@ def team_for(resources: Resources, device: str, tiles: int) -> Team:
 
 
 def _resolved(device: str, precision: str) -> tuple[str, str]:
-    """Device and precision as this process would choose them; also runs in workers."""
+    """Device and precision as this process would choose them."""
     found = resolve_device(device)
     return str(found), resolve_precision(found, precision).value
 
 
+def _arithmetic(device: str, precision: str) -> tuple[str, str, str]:
+    """The same of a worker, and what else decides its last digits."""
+    found = _resolved(device, precision)
+    by_rows = found == ("cpu", Precision.BF16.value) and multiplies_bf16_without_tiles()
+    return *found, "without AMX" if by_rows else ""
+
+
 def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
-    answers: dict[str, tuple[str, str]] = client.run(_resolved, recipe.device, recipe.precision)
+    answers: dict[str, tuple[str, str, str]] = client.run(
+        _arithmetic, recipe.device, recipe.precision
+    )
     different = Counter(answers.values())
     if len(different) > 1:
-        found = ", ".join(f"{count} x {'/'.join(one)}" for one, count in different.items())
+        found = ", ".join(
+            f"{count} x {device}/{precision} {kind}".rstrip()
+            for (device, precision, kind), count in different.items()
+        )
+        alike = len({(device, precision) for device, precision, _ in different}) == 1
+        remedy = "give --precision fp32" if alike else "give --device and --precision"
         raise RequestError(
             f"the workers would compute differently ({found}) and the map would depend on who made "
-            "a tile; give --device and --precision"
+            f"a tile; {remedy}, or workers of one kind"
         )
-    return next(iter(different))
+    device, precision, _ = next(iter(different))
+    return device, precision
 
 
 def _team_there(client: Client, resources: Resources) -> Team:

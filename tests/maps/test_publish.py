@@ -15,6 +15,8 @@ import rasterio
 from mapper.errors import OutputError
 from mapper.imagery.losses import FailedRead, Losses
 from mapper.land.legend import NODATA
+from mapper.maps import cog
+from mapper.maps.layers import CONFIDENCE
 from mapper.maps.publish import (
     DONE_NAME,
     Published,
@@ -114,6 +116,20 @@ def test_damage_is_noticed(publish: Publish, tmp_path: Path) -> None:
     assert not is_published(folder, "k")
 
 
+def test_statistics_that_a_gis_keeps_beside_a_raster_are_no_damage(
+    publish: Publish, tmp_path: Path
+) -> None:
+    folder = publish(tmp_path, "k").folder
+    sidecar = folder / "land_cover.tif.aux.xml"
+    before = sidecar.read_bytes()
+    with rasterio.open(folder / "land_cover.tif") as raster:
+        raster.statistics(1)
+    assert sidecar.read_bytes() != before, "GDAL wrote to it"
+    assert is_published(folder, "k")
+    sidecar.unlink()
+    assert not is_published(folder, "k"), "without it the classes have no names"
+
+
 @pytest.mark.parametrize("marker", ["", "{", "[]", '{"key": "k"}', '{"key": "k", "files": 3}'])
 def test_a_marker_that_makes_no_sense_is_none(tmp_path: Path, marker: str) -> None:
     (tmp_path / DONE_NAME).write_text(marker)
@@ -148,6 +164,25 @@ def test_what_a_killed_run_left_is_removed(publish: Publish, tmp_path: Path) -> 
     assert len(left) == 1
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert is_published(folder, "k", thorough=True)
+
+
+def _die_while_copying(folder: Path) -> None:
+    cog.keep = lambda _: os._exit(9)
+    cog.copy_cog(folder / "confidence.tif", folder / "source.tif", CONFIDENCE)
+
+
+def test_what_is_left_of_a_killed_copy_is_removed(publish: Publish, tmp_path: Path) -> None:
+    source = publish(tmp_path / "other", "k").folder / "confidence.tif"
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "source.tif").write_bytes(source.read_bytes())
+    (folder / ".item.json.1f.unfinished").write_text("{")
+    child = multiprocessing.get_context("fork").Process(target=_die_while_copying, args=(folder,))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 9
+    assert len(clean_leftovers(folder)) == 2
+    assert [path.name for path in folder.iterdir()] == ["source.tif"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyproj
 import pystac
 import pytest
 import rasterio
 import shapely
+from odc.geo.geobox import GeoBox
 from pystac.validation import validate_dict
 from rasterio.warp import transform_bounds
 
@@ -101,6 +103,23 @@ def test_the_projection_is_that_of_the_raster(item: dict[str, Any], published: P
         assert properties["proj:bbox"] == list(raster.bounds)
 
 
+@pytest.mark.parametrize(
+    ("crs", "code"),
+    [("EPSG:3035", "EPSG:3035"), ("ESRI:54009", "ESRI:54009"), ("+proj=laea +lat_0=47", None)],
+)
+def test_a_crs_without_an_epsg_code_is_told_too(
+    crs: str, code: str | None, published: Published, facts: Facts, made: Made
+) -> None:
+    geobox = GeoBox.from_bbox((0, 0, 1000, 1000), pyproj.CRS(crs).to_wkt(), resolution=10)
+    contents = Contents(made.scenes, (1,) * 9, 0, "key")
+    national = national_item(LIECHTENSTEIN, geobox, facts, contents, published.folder)
+    assert valid(national)
+    assert national["properties"]["proj:code"] == code
+    if code is None:
+        told = pyproj.CRS.from_json_dict(national["properties"]["proj:projjson"])
+        assert told == pyproj.CRS(crs)
+
+
 def test_an_item_says_how_it_was_made(item: dict[str, Any], facts: Facts, made: Made) -> None:
     properties = item["properties"]
     assert properties["datetime"] is None
@@ -124,6 +143,8 @@ def test_real_pixels_are_attributed(facts: Facts, made: Made) -> None:
     held = collection(LIECHTENSTEIN, real, Contents(made.scenes, (5,) * 9, 0, "k"), [])
     assert valid(held)
     assert "Copernicus" in held["providers"][0]["name"]
+    assert [link["rel"] for link in held["links"]] == ["root", "license"]
+    assert len(held["stac_extensions"]) == 2
 
 
 def test_a_collection_and_its_items_find_each_other(

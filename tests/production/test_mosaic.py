@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from mapper.maps.canvas import Block, canvas_over, main_zone, places, reach
 from mapper.maps.patchwork import FinishedTile, pieces_of
 from mapper.maps.publish import clean_leftovers, is_published, publish_tile
 from mapper.maps.stac import Facts
-from mapper.production.mosaic import national_products
+from mapper.production.mosaic import national_products, withdraw
 
 BORDERLAND = shapely.Polygon([(11.97, 48.0), (12.03, 48.01), (12.02, 48.05), (11.96, 48.04)])
 """On both sides of 12 degrees east, where zone 32 ends and zone 33 begins."""
@@ -113,6 +114,16 @@ def test_the_products_are_whole_and_valid(runs: dict[int, Path]) -> None:
     for name in ("item.json", "collection.json"):
         assert validate_dict({**json.loads((folder / name).read_text()), "stac_extensions": []})
     assert not list(folder.glob(".*")), "no workshop is left"
+
+
+def test_only_our_own_products_are_withdrawn(runs: dict[int, Path], tmp_path: Path) -> None:
+    """A run's folder is opened in a GIS, which saves its projects and styles beside the map."""
+    folder = Path(shutil.copytree(runs[512], tmp_path / "run"))
+    for name in ("map.qgz", "land_cover.qml", "parcels.gpkg"):
+        (folder / name).write_text("a user's own")
+    withdraw(folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"tiles", "map.qgz", "land_cover.qml", "parcels.gpkg"}
 
 
 def test_the_collection_holds_the_country_and_every_tile(runs: dict[int, Path]) -> None:
