@@ -82,10 +82,11 @@ def main() -> None:
         for name, work, how, note in ways:
             parts = {width: noise(queries, heads, width, name) for width in WIDTHS}
             ms = {width: fastest_ms(partial(work, how, parts[width])) for width in WIDTHS}
-            padded = fastest_ms(partial(work, attend, parts[8]))
             what = f"{name}, {work.__name__.replace('_', ' ')}{note}"
-            cells = " | ".join(f"{value:.2f}" for value in (*ms.values(), padded, ms[8] / padded))
-            print(f"| {queries}, {heads} | {what} | {cells} |", flush=True)
+            cells = [f"{value:.2f}" for value in ms.values()]
+            padded = fastest_ms(partial(work, attend, parts[8])) if how is plain else None
+            cells += ["-", "-"] if padded is None else [f"{padded:.2f}", f"{ms[8] / padded:.2f}"]
+            print(f"| {queries}, {heads} | {what} | {' | '.join(cells)} |", flush=True)
             found.append(
                 {"queries": queries, "heads": heads, "what": what, "ms": ms, "padded_ms": padded}
             )

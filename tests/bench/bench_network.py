@@ -18,6 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -53,10 +54,15 @@ class Mode:
     precision: str
     """fp32; bf16 or fp16, by autocast in the published order, arranged at load in the folded."""
     engine: str
-    """eager: what production runs; ordinary: the same of torch's own layers, where a CPU has
-    faster ones; recorded: eager, replayed as a CUDA graph, as production does there; compiled by
-    torch.compile; graphs: compiled and replayed."""
+    """eager; apart: eager, a batch on each thread of a CPU, as production does there; ordinary: of
+    torch's own layers, where a CPU has faster ones; recorded: eager, replayed as a CUDA graph, as
+    production does on a GPU; compiled by torch.compile; graphs: compiled and replayed."""
     batch: int
+
+    @property
+    def at_once(self) -> int:
+        """Windows answered by one call."""
+        return self.batch * (torch.get_num_threads() if self.engine == "apart" else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,9 @@ def default_modes(device: str, batches: list[int]) -> list[Mode]:
     one, formats = batches[0], ["fp32", *halves]
     wanted = [("published", "fp32", "eager", one)]
     wanted += [("folded", precision, "eager", one) for precision in formats]
+    if not cuda and torch.get_num_threads() > 1:
+        wanted += [("published", "fp32", "apart", one)]
+        wanted += [("folded", precision, "apart", one) for precision in formats]
     wanted += [("published", precision, "eager", one) for precision in halves]
     wanted += [("folded", precision, "ordinary", one) for precision in ([] if cuda else formats)]
     wanted += [("folded", precision, engine, one) for engine in engines for precision in halves]
@@ -108,7 +117,8 @@ def arranged(model: LulcFormer, mode: Mode) -> Callable[..., Tensor]:
         assert isinstance(out.head, Decoder)
         out.head = PublishedOrder(out.head)
     else:
-        out = for_inference(model, half_of(mode), ordinary=mode.engine != "eager")
+        own_layers = mode.engine in ("eager", "apart", "recorded")
+        out = for_inference(model, half_of(mode), ordinary=not own_layers)
     if mode.engine == "compiled":
         return torch.compile(out, dynamic=False)
     if mode.engine == "graphs":
@@ -120,6 +130,23 @@ def replayed(forward: Callable[..., Tensor], examples: list[Tensor]) -> Callable
     """The same answers from a recording."""
     recording = Recorded(lambda *pixels: [forward(*pixels)], examples)
     return lambda *pixels: recording(*pixels)[0]
+
+
+def apart(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same answers on every thread at once, from one thread each; those of the first."""
+    count = torch.get_num_threads()
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+    @torch.inference_mode()
+    def one(*pixels: Tensor) -> Tensor:
+        return forward(*pixels)
+
+    def every(*pixels: Tensor) -> Tensor:
+        first, *others = [pool.submit(one, *pixels) for _ in range(count)]
+        wait(others)
+        return first.result()
+
+    return every
 
 
 def half_of(mode: Mode) -> torch.dtype:
@@ -144,6 +171,8 @@ def measure(
     with torch.inference_mode(), repeatable(), cast_context(mode, device):
         if mode.engine == "recorded":
             forward = replayed(forward, [optical, radar])
+        elif mode.engine == "apart":
+            forward = apart(forward)
         classes = forward(optical, radar)[0].argmax(0)
         for _ in range(2):  # CUDA graphs are recorded in the second run
             forward(optical, radar)
@@ -278,12 +307,12 @@ def compare(model: LulcFormer, modes: list[Mode], limit_s: float, console: Conso
         finally:
             torch.compiler.reset()
         first_classes = classes if first_classes is None else first_classes
-        best = min(seconds) / mode.batch
+        best = min(seconds) / mode.at_once
         rows.append(
             Row(
                 mode=mode,
                 best_s=best,
-                median_s=statistics.median(seconds) / mode.batch,
+                median_s=statistics.median(seconds) / mode.at_once,
                 windows_per_s=1 / best,
                 mpx_per_s=WINDOW_PX**2 / best / 1e6,
                 speedup=rows[0].best_s / best if rows else 1.0,
@@ -328,7 +357,7 @@ def main() -> None:
     parser.add_argument(
         "--engines",
         nargs="+",
-        help="default eager, ordinary (cpu: compiling takes minutes); all (cuda)",
+        help="default eager, apart, ordinary (cpu: compiling takes minutes); all (cuda)",
     )
     parser.add_argument("--limit-s", type=float, help="begin no row after; 90 (cpu), 400 (cuda)")
     parser.add_argument("--json", type=Path)
@@ -338,7 +367,7 @@ def main() -> None:
     cuda = given.device == "cuda"
     modes = default_modes(given.device, given.batches or ([16, 64] if cuda else [1, 2]))
     on_gpu = ["eager", "recorded", "compiled", "graphs"]
-    engines = given.engines or (on_gpu if cuda else ["eager", "ordinary"])
+    engines = given.engines or (on_gpu if cuda else ["eager", "apart", "ordinary"])
     modes = [modes[0]] + [
         mode
         for mode in modes[1:]
