@@ -135,6 +135,6 @@ def calibrate(
     require_precision(precision)
     chips = chips_for(before, folder)
     make_folder(out.parent)
-    after = calibrated(before, chips, where, precision)
+    after = calibrated(before, chips, f"of {folder.resolve().name}", where, precision)
     save(after, out, half=survives_half(after.weights))
     click.echo(f"temperature: {before.temperature:g} before, {after.temperature:g} now")

@@ -79,6 +79,7 @@ def train(
     from mapper.cli.training_files import (
         only_training,
         require_chips,
+        require_compiler,
         require_start,
         training_files,
         worker_count,
@@ -98,6 +99,8 @@ def train(
     start = checkpoint.load(Path(recipe.start)) if recipe.start else None
     if start is not None:
         require_start(start, recipe)
+    if recipe.compile:
+        require_compiler(where)
     with joined(where) as processes, ExitStack() as held:
         processes.require_even(recipe.parts)
         if processes.is_first:
@@ -119,12 +122,19 @@ def _outcome(trained: Checkpoint, files: TrainingFiles) -> list[str]:
     lines = [f"{name}: {fact}" for name, fact in trained.facts.items()]
     lines += [f"weights: {files.weights}", f"report: {files.report / 'report.md'}"]
     if trained.window != WINDOW_PX:
-        lines.append(
-            f"these weights have seen windows of {trained.window} px and maps are made of "
-            f"{WINDOW_PX} px: no map can be made before they are trained further, with "
-            f"--start {files.weights} and chips of {WINDOW_PX} px"
-        )
+        lines.append(_of_other_windows(trained.window, files))
     return lines
+
+
+def _of_other_windows(window_px: int, files: TrainingFiles) -> str:
+    """What weights for other windows than a map's are good for."""
+    from mapper.inference.windows import WINDOW_PX
+
+    return (
+        f"windows of {window_px} px are learned and maps are made of {WINDOW_PX} px: no map can be "
+        f"made of these weights before they are trained further, with --start {files.weights} and "
+        f"chips of {WINDOW_PX} px"
+    )
 
 
 def _lesson(
@@ -138,6 +148,7 @@ def _lesson(
     """The chips of a recipe; the first process makes those that are to be simulated."""
     from mapper.dynamicworld.chip_sets import FileChips
     from mapper.dynamicworld.lesson import lesson_of, normalisation_in
+    from mapper.inference.windows import WINDOW_PX
 
     if processes.is_first:
         _make_chips(recipe, files, makers, console)
@@ -151,6 +162,8 @@ def _lesson(
         mixed=chips if divided else [],
         validation_share=recipe.validation_share,
     )
+    if lesson.window_px != WINDOW_PX:
+        console.print(_of_other_windows(lesson.window_px, files))
     if isinstance(lesson.training, FileChips):
         count = len(lesson.training)
         console.print(f"{count} chips are more than memory has room for: each is read when drawn")
@@ -182,7 +195,8 @@ def _make_chips(
     ]
     for folder, seeds, _ in sets:
         if seeds:
-            require_same_chips(folder, [chip_name(seed) for seed in seeds], recipe.chip_px)
+            names = [chip_name(seed) for seed in seeds]
+            require_same_chips(folder, names, recipe.chip_px, begun=files.state.exists())
     for folder, seeds, places in sets:
         if not seeds:
             continue
@@ -239,6 +253,7 @@ def _trained(
         trained = learn(lesson, settings, recipe.variant, tell, files.state, start, processes)
         if processes.is_first:
             checkpoint.save(trained, files.weights, half=True)
+            trained = checkpoint.load(files.weights)  # what is reported on is what was written
         stop_if_asked()  # a signal that came while the confidence was calibrated
     if processes.is_first:
         _write_report(trained, lesson, settings, files)

@@ -122,11 +122,34 @@ def require_chips(folders: Sequence[str]) -> None:
         chip_paths(Path(folder))
 
 
-def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None:
+def require_compiler(device: torch.device) -> None:
+    """Refuse to compile a network where nothing can be compiled, before chips are made for hours.
+
+    Raises:
+        RequestError: torch.compile fails on the smallest of layers.
+    """
+    layer = torch.compile(torch.nn.Linear(2, 2).to(device))
+    try:
+        layer(torch.zeros(1, 2, device=device))
+    except Exception as error:  # of whatever kind the compiler's is
+        reason = str(error).strip().partition("\n")[0]
+        raise RequestError(
+            f"compile is true and nothing can be compiled here ({type(error).__name__}: {reason}); "
+            "install a C++ compiler, or give compile = false"
+        ) from error
+    finally:
+        torch.compiler.reset()
+
+
+def require_same_chips(
+    folder: Path, names: Sequence[str], chip_px: int, begun: bool = False
+) -> None:
     """Refuse a folder whose chips were made for another training.
 
     Args:
         names: of the chips that it is to hold in the end, without suffix.
+        begun: whether a training has learned from them already: then it goes on with chips that an
+            earlier version painted, if all of them are there.
 
     Raises:
         RequestError: it holds others, or some of another size or painted by another version.
@@ -146,7 +169,8 @@ def require_same_chips(folder: Path, names: Sequence[str], chip_px: int) -> None
             raise RequestError(
                 f"{folder} holds chips of {chip.shape[0]} px, wanted {chip_px} px; {advice}"
             )
-        if chip.source != SOURCE:
+        whole = len(found) == len(names)
+        if chip.source != SOURCE and not (begun and whole):
             raise RequestError(
                 f'{folder} holds chips of another version ("{chip.source}"), wanted "{SOURCE}"; '
                 f"{advice}"

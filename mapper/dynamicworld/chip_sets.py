@@ -105,6 +105,17 @@ def chip_set(
     return whole
 
 
+def require_readable(chips: TensorChips | FileChips) -> None:
+    """Read each file of a set once that stays on disk: a damaged one is told before hours of work.
+
+    Raises:
+        RequestError: a file is no chip, or is damaged.
+    """
+    if isinstance(chips, FileChips):
+        for _ in read_ahead(load_chip, chips.paths):
+            pass
+
+
 def read(path: Path, side: int, normalisation: Mapping[str, Normalisation]) -> TensorChips:
     """The one chip of a file as training takes it: standardised, two bytes a pixel and band."""
     chip = framed(load_chip(path), side)

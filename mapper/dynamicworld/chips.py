@@ -10,7 +10,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,6 +106,13 @@ _FACTS = (
     "source",
 )
 
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("lon", "lat"), (int, float)),
+    **dict.fromkeys(("optical_looks", "radar_looks"), int),
+    "simulated": bool,
+}
+"""Of the facts that are no text."""
+
 
 def save_chip(chip: Chip, folder: Path, name: str) -> Path:
     """Writes a chip as `folder/name.chip.npz`, 3 to 5 MB; whole or not at all.
@@ -152,8 +159,7 @@ def load_chip(path: Path) -> Chip:
     with _opened(path) as arrays:
         steps = arrays["radar_centi_db"]
         radar = np.where(steps == _RADAR_NODATA, np.nan, steps * _RADAR_STEP_DB)
-        facts = json.loads(str(arrays["facts"]))
-        known = {key: facts[key] for key in _FACTS}
+        known = _told(arrays, _FACTS)
         return Chip(arrays["optical"], radar.astype(np.float32), arrays["label"], **known)
 
 
@@ -176,7 +182,7 @@ def facts_of(path: Path) -> ChipFacts:
         RequestError: the file is no chip, or is cut short.
     """
     with _opened(path) as arrays:
-        label, facts = arrays["label"], json.loads(str(arrays["facts"]))
+        label = arrays["label"]
         _require_codes(label)
         height, width = label.shape
         counts = count_classes(torch.from_numpy(label), CLASS_COUNT)
@@ -184,7 +190,7 @@ def facts_of(path: Path) -> ChipFacts:
             path=path,
             shape=(height, width),
             class_counts=tuple(counts.tolist()),
-            **{key: facts[key] for key in ("place", "lon", "lat", "simulated", "source")},
+            **_told(arrays, ("place", "lon", "lat", "simulated", "source")),
         )
 
 
@@ -203,6 +209,15 @@ def framed(chip: Chip, side: int) -> Chip:
     )
 
 
+def _told(arrays: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Some facts of a chip; raises TypeError where one is of another kind than it should be."""
+    facts = json.loads(str(arrays["facts"]))
+    for key in keys:
+        if not isinstance(facts[key], _KINDS.get(key, str)):
+            raise TypeError(f"{key} is {facts[key]!r}")
+    return {key: facts[key] for key in keys}
+
+
 def _require_codes(label: npt.NDArray[np.uint8]) -> None:
     """Raise ValueError where labels are no uint8, or one is neither a class nor 255."""
     if label.dtype != np.uint8:
@@ -212,13 +227,20 @@ def _require_codes(label: npt.NDArray[np.uint8]) -> None:
         raise ValueError(f"label {strange[0]} is no class, wanted 0..{CLASS_COUNT - 1} or {NODATA}")
 
 
+_DAMAGE = (
+    *(OSError, KeyError, TypeError, ValueError, EOFError, RequestError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What is raised of a file that is no chip: by its reading, and by what is in it."""
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The arrays of a chip's file; what is wrong with any of them is said of the file."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise RequestError(
             f"{path} is not a chip or is damaged ({error}); make it again or remove it"
         ) from error

@@ -121,12 +121,14 @@ def learn(
         facts=_facts(lesson, settings, trained, start),
     )
     at_once, precision = settings.chips_per_pass, settings.precision
-    return calibrated(made, lesson.validation, settings.device, precision, at_once)
+    which = "from which nothing was learned"
+    return calibrated(made, lesson.validation, which, settings.device, precision, at_once)
 
 
 def calibrated(
     checkpoint: Checkpoint,
     chips: Chips,
+    which: str,
     device: str = "cpu",
     precision: str = "fp32",
     batch: int = 2,
@@ -135,6 +137,7 @@ def calibrated(
 
     Args:
         chips: of places it has not learned from, normalised as the checkpoint asks.
+        which: what the checkpoint will say of these chips.
         batch: chips per forward pass.
 
     Raises:
@@ -148,7 +151,7 @@ def calibrated(
         batch=batch,
         precision=PRECISIONS[precision],
     )
-    fact = f"{temperature:g}, fitted on {len(chips)} chips from which nothing was learned"
+    fact = f"{temperature:g}, fitted on {len(chips)} chips {which}"
     if temperature in TEMPERATURE_LIMITS:
         fact += ", the limit of what is looked for: confidence means little before more training"
     facts = {**checkpoint.facts, "temperature": fact}
@@ -172,6 +175,8 @@ def report_on(checkpoint: Checkpoint, lesson: Lesson, settings: TrainingSettings
         "fitted: other ground is answered a little worse"
     )
     facts["counted"] = "labelled pixels that a shown sensor sees"
+    if checkpoint.digest:
+        facts["weights"] = f"SHA-256 {checkpoint.digest[:16]}"
     facts["parameters"] = f"{sum(p.numel() for p in model_of(checkpoint).parameters()):,}"
     return Report(title, lesson.tried_on_simulated, facts, CLASS_NAMES, after, before)
 

@@ -12,7 +12,7 @@ import psutil
 import torch
 from distributed.system import MEMORY_LIMIT
 
-from mapper.dynamicworld.chip_sets import chip_set, processes_here, read_ahead
+from mapper.dynamicworld.chip_sets import chip_set, processes_here, read_ahead, require_readable
 from mapper.dynamicworld.chips import SUFFIX, ChipFacts, chip_paths, facts_of, load_chip
 from mapper.dynamicworld.ranges import normalisation_of, sample_step
 from mapper.errors import RequestError
@@ -82,13 +82,18 @@ def lesson_of(
     _require_apart(learned, tried)
     side = _side((*learned, *tried))
     paths = [chip.path for chip in learned]
+    given = normalisation is not None
     if normalisation is None:
         chips = read_ahead(load_chip, paths)
         normalisation = normalisation_of(chips, sample_step(len(paths), side))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     held_out = chip_set([chip.path for chip in tried], side, normalisation, room)
+    require_readable(held_out)
+    to_learn = chip_set(paths, side, normalisation, room - held_out.nbytes)
+    if given:
+        require_readable(to_learn)
     return Lesson(
-        training=chip_set(paths, side, normalisation, room - held_out.nbytes),
+        training=to_learn,
         validation=held_out,
         normalisation=normalisation,
         window_px=side,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
+from affine import Affine
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 
 from mapper.dynamicworld.chips import Chip
 from mapper.errors import RequestError
@@ -31,9 +34,12 @@ from mapper.land.legend import CLASS_COUNT, CLASS_NAMES, NODATA
 MANIFEST = "manifest.json"
 OPTICAL_FILE = "s2_l2a.tif"
 RADAR_FILES = "s1_*_db.tif"
+CORRECTED_RADAR_FILE = "s1_rtc_db.tif"
 LABEL_FILES = "label_*.tif"
 OFFSET_DN = 1000
 """Added to all digital numbers by processing baselines from 04.00 on."""
+_SAME_PLACE = 0.1
+"""Part of a pixel by which the corners of two grids may differ and be one: what rounding leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ def load_pairs(folder: Path) -> Iterator[Chip]:
     """The labelled places of a folder as chips, one after the other.
 
     Raises:
-        RequestError: see `labelled_pairs`; or a raster is missing, damaged, or lacks a band.
+        RequestError: see `labelled_pairs`; or a raster is missing, damaged, lacks a band, or lies
+            on another grid than the image.
     """
     coding, entries = labelled_pairs(folder)
     return (_chip(folder / str(entry["id"]), entry, coding) for entry in entries)
@@ -105,7 +112,8 @@ def named_bands(path: Path, names: tuple[str, ...]) -> tuple[list[npt.NDArray[An
     Raises:
         RequestError: the raster cannot be read, or lacks a band.
     """
-    bands, nodata = _read(path)
+    raster = _read(path)
+    bands = raster.bands
     short = {name: re.sub(r"^B0", "B", name) for name in names}
     for name in names:
         if name not in bands and short[name] not in bands:
@@ -113,7 +121,8 @@ def named_bands(path: Path, names: tuple[str, ...]) -> tuple[list[npt.NDArray[An
                 f"{path} has no band {name}, only {', '.join(map(str, bands))}; name its bands as "
                 "the sensor's are"
             )
-    return [bands[name] if name in bands else bands[short[name]] for name in names], nodata
+    found = [bands[name] if name in bands else bands[short[name]] for name in names]
+    return found, raster.nodata
 
 
 def _entries(manifest: Path) -> list[Mapping[str, Any]]:
@@ -135,28 +144,102 @@ def _coding_name(labels: str) -> str:
 
 
 def _chip(folder: Path, entry: Mapping[str, Any], coding: LabelCodes) -> Chip:
-    label_path = sorted(folder.glob(LABEL_FILES))[0]
-    codes = next(iter(_read(label_path)[0].values()))
-    lon, lat = entry.get("lonlat", (0.0, 0.0))
+    optical_path, label_path = folder / OPTICAL_FILE, _only(folder, LABEL_FILES)
+    radar_path = _radar_file(folder)
+    for path in (label_path, *([] if radar_path is None else [radar_path])):
+        _require_one_grid(optical_path, path)
+    label = _label(label_path, coding)
+    lon, lat = _position(entry, folder.parent)
     date = str(entry.get("s2_date", ""))[:10]
-    optical = _optical(folder / OPTICAL_FILE, bool(entry.get("l2a_has_plus1000")))
-    radar = _radar(folder, codes.shape)
-    table = np.full(256, NODATA, np.uint8)
-    for theirs, ours in coding.to_ours.items():
-        table[theirs] = ours
+    radar = (
+        np.full((len(RADAR_NAMES), *label.shape), np.nan, np.float32)
+        if radar_path is None
+        else _radar(radar_path)
+    )
     return Chip(
-        optical=optical,
+        optical=_optical(optical_path, _has_offset(entry, folder.parent)),
         radar=radar,
-        label=table[np.where((codes >= 0) & (codes < NODATA), codes, NODATA).astype(np.uint8)],
+        label=label,
         place=str(entry["id"]),
-        lon=float(lon),
-        lat=float(lat),
+        lon=lon,
+        lat=lat,
         period=f"{date}/{date}",
         optical_looks=1,
         radar_looks=int(np.isfinite(radar).any()),
         simulated=False,
         source=str(entry.get("src", folder.name)),
     )
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    """The one file of a place whose name fits.
+
+    Raises:
+        RequestError: there are several, and which is meant is for nobody to guess.
+    """
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found)
+        raise RequestError(
+            f"{folder} has {len(found)} files {pattern} ({names}), wanted one; move the others away"
+        )
+    return found[0]
+
+
+def _radar_file(folder: Path) -> Path | None:
+    """The radar of a place, terrain-corrected if there is a choice; None where it has none."""
+    corrected = folder / CORRECTED_RADAR_FILE
+    if corrected.exists():
+        return corrected
+    return _only(folder, RADAR_FILES) if list(folder.glob(RADAR_FILES)) else None
+
+
+def _has_offset(entry: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the digital numbers of a place hold the offset; a manifest that is silent says no."""
+    told = entry.get("l2a_has_plus1000") or False
+    if not isinstance(told, bool):
+        raise RequestError(
+            f"{folder / MANIFEST} says l2a_has_plus1000 is {told!r} of {entry['id']}, wanted true "
+            "or false"
+        )
+    return told
+
+
+def _position(entry: Mapping[str, Any], folder: Path) -> tuple[float, float]:
+    """Longitude and latitude of a place; zeros where its manifest does not tell."""
+    told = entry.get("lonlat", (0.0, 0.0))
+    try:
+        lon, lat = map(float, told)
+    except (TypeError, ValueError) as error:
+        raise RequestError(
+            f"{folder / MANIFEST} says lonlat is {told!r} of {entry['id']}, wanted two numbers"
+        ) from error
+    return lon, lat
+
+
+def _require_one_grid(one: Path, other: Path) -> None:
+    """Refuse rasters whose pixels are not of the same ground."""
+    first, second = _grid(one), _grid(other)
+    apart = [abs(a - b) for a, b in zip(first.corners, second.corners, strict=True)]
+    if (first.crs, first.shape) != (second.crs, second.shape) or max(apart) > _SAME_PLACE * abs(
+        first.transform.a
+    ):
+        raise RequestError(
+            f"{other} lies on another grid ({second}) than {one.name} ({first}); warp it to that"
+        )
+
+
+def _label(path: Path, coding: LabelCodes) -> npt.NDArray[np.uint8]:
+    """(y, x) classes of ours, 255 where the raster has no data or a code of none."""
+    raster = _read(path)
+    if raster.count != 1:
+        raise RequestError(f"{path} has {raster.count} bands, wanted one of class codes")
+    (codes,) = raster.bands.values()
+    table = np.full(256, NODATA, np.uint8)
+    for theirs, ours in coding.to_ours.items():
+        table[theirs] = ours
+    known = (codes >= 0) & (codes < NODATA) & (codes != raster.nodata)
+    return table[np.where(known, codes, NODATA).astype(np.uint8)]
 
 
 def _optical(path: Path, has_offset: bool) -> npt.NDArray[np.uint16]:
@@ -168,22 +251,72 @@ def _optical(path: Path, has_offset: bool) -> npt.NDArray[np.uint16]:
     return np.where(unseen, OPTICAL_NODATA, digits).astype(np.uint16)
 
 
-def _radar(folder: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """(2, y, x) dB; NaN where radar saw nothing, and everywhere where it has no file."""
-    paths = sorted(folder.glob(RADAR_FILES))
-    if not paths:
-        return np.full((len(RADAR_NAMES), *shape), np.nan, np.float32)
-    bands, nodata = named_bands(paths[0], RADAR_NAMES)
+def _radar(path: Path) -> npt.NDArray[np.float32]:
+    """(2, y, x) dB; NaN where radar saw nothing."""
+    bands, nodata = named_bands(path, RADAR_NAMES)
     found = np.stack([band.astype(np.float32) for band in bands])
     if nodata is not None:
         found[found == np.float32(nodata)] = np.nan
     return found
 
 
-def _read(path: Path) -> tuple[dict[str | None, npt.NDArray[Any]], float | None]:
-    """The bands of a raster by their names, and what it says is no data."""
+@dataclass(frozen=True, slots=True)
+class _Raster:
+    """The pixels of a GeoTIFF."""
+
+    bands: Mapping[str | None, npt.NDArray[Any]]
+    """(y, x) by their names."""
+    count: int
+    """Of bands, those without a name as well."""
+    nodata: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Where the pixels of a GeoTIFF lie."""
+
+    crs: rasterio.CRS | None
+    transform: Affine
+    shape: tuple[int, int]
+
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """Of the first pixel and of the last one, x and y of each."""
+        height, width = self.shape
+        return *(self.transform @ (0, 0)), *(self.transform @ (width, height))
+
+    def __str__(self) -> str:
+        height, width = self.shape
+        left, top, right, bottom = self.corners
+        corners = f"{left:.10g}, {top:.10g} to {right:.10g}, {bottom:.10g}"
+        return f"{width} x {height} px from {corners} in {self.crs or 'no CRS'}"
+
+
+def _read(path: Path) -> _Raster:
+    """The pixels of a raster.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    with _opened(path) as raster:
+        bands = dict(zip(raster.descriptions, raster.read(), strict=True))
+        return _Raster(bands, raster.count, raster.nodata)
+
+
+def _grid(path: Path) -> _Grid:
+    """The grid of a raster.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    with _opened(path) as raster:
+        return _Grid(raster.crs, raster.transform, raster.shape)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[DatasetReader]:
     try:
         with rasterio.open(path) as raster:
-            return dict(zip(raster.descriptions, raster.read(), strict=True)), raster.nodata
+            yield raster
     except RasterioError as error:
         raise RequestError(f"{path} cannot be read ({error}); copy it again") from error

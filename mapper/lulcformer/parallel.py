@@ -82,6 +82,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if count == 1:
         yield ALONE
         return
+    if "RANK" not in os.environ:
+        raise RequestError(
+            "WORLD_SIZE is set but RANK is not, so no process knows which it is; start the "
+            "processes with torchrun"
+        )
     if device.type == "cuda":
         # Told its GPU, each process meets the others here, not where it first waits for them.
         dist.init_process_group("nccl", timeout=PATIENCE, device_id=device)

@@ -43,10 +43,12 @@ def read_state(path: Path) -> dict[str, Any]:
         RequestError: it cannot be read.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise RequestError(f"training state {path} is damaged or none; {ADVICE}") from error
+    if not isinstance(state, dict) or "settings" not in state:
+        raise RequestError(f"training state {path} is another file of torch's; {ADVICE}")
+    return state
 
 
 def require_same(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

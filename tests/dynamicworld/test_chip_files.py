@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,29 @@ def test_pixels_of_another_type_are_refused(tmp_path: Path) -> None:
         made_by_hand = {**arrays, "label": np.full((64, 64), -1, np.int16)}
     np.savez(path, **made_by_hand)
     with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip .*labels are int16"):
+        facts_of(path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lon": None}, {"lat": "north"}, {"simulated": "no"}, {"place": 3}, []]
+)
+def test_facts_of_another_kind_are_refused(wrong: object, tmp_path: Path) -> None:
+    path = save_chip(_chip(), tmp_path, "one")
+    with np.load(path) as arrays:
+        held = dict(arrays)
+    facts = json.loads(str(held["facts"]))
+    told = {**facts, **wrong} if isinstance(wrong, dict) else wrong
+    np.savez(path, **{**held, "facts": np.array(json.dumps(told))})
+    for reader in (facts_of, load_chip):
+        with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip or is damaged"):
+            reader(path)
+
+
+def test_an_array_under_the_name_of_a_chip_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "one.chip.npz"
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(RequestError, match=r"one\.chip\.npz is not a chip"):
         facts_of(path)
 
 

@@ -10,6 +10,7 @@ import torch
 from made_chips import folder_of, noise_chip
 
 from mapper.dynamicworld.chip_sets import FileChips, bytes_of_chip
+from mapper.dynamicworld.chips import chip_paths
 from mapper.dynamicworld.learn import learn
 from mapper.dynamicworld.lesson import (
     chip_memory_bytes,
@@ -73,6 +74,18 @@ def test_what_does_not_fit_in_memory_stays_on_disk(tmp_path: Path) -> None:
     assert lesson.normalisation == held.normalisation and lesson.class_counts == held.class_counts
     labels = held.training.label
     assert held.class_counts == tuple(int((labels == code).sum()) for code in range(9))
+
+
+def test_a_damaged_chip_that_stays_on_disk_is_told_before_the_training(tmp_path: Path) -> None:
+    training, validation = folder_of(tmp_path / "a", range(3)), folder_of(tmp_path / "b", [3])
+    given = lesson_of(training, validation).normalisation
+    path = chip_paths(training)[1]
+    with np.load(path) as arrays:
+        held = dict(arrays)
+    with path.open("wb") as file:
+        np.savez(file, **{**held, "optical": held["optical"][:, :9]})
+    with pytest.raises(RequestError, match=path.name):
+        lesson_of(training, validation, given, memory_bytes=bytes_of_chip(64))
 
 
 def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,71 @@ def test_what_is_no_number_is_no_data(tmp_path: Path, has_offset: bool) -> None:
     assert chip.optical[:, 2, 2].all() and chip.optical.max() < 20_000
 
 
+def test_what_a_label_raster_calls_no_data_is_unlabelled(tmp_path: Path) -> None:
+    entry = place(tmp_path, labels="(Dynamic World codes)")
+    with rasterio.open(tmp_path / "one" / "label_x.tif", "r+") as raster:
+        raster.nodata = 0
+    (chip,) = load_pairs(manifest(tmp_path, entry))
+    assert chip.label.flat[:9].tolist() == [NODATA, *range(1, 9)], "0 would be water"
+
+
+def test_rasters_of_other_ground_are_refused(tmp_path: Path) -> None:
+    folder = manifest(tmp_path, place(tmp_path))
+    with rasterio.open(tmp_path / "one" / "label_x.tif", "r+") as raster:
+        raster.transform = Affine(10, 0, 500_000.5, 0, -10, 5_200_000)
+    assert len(list(load_pairs(folder))) == 1, "a twentieth of a pixel is rounding"
+    for moved in (
+        Affine(10, 0, 500_010, 0, -10, 5_200_000),
+        Affine(10, 0, 500_000, 0, 10, 5_199_940),
+    ):
+        with rasterio.open(tmp_path / "one" / "label_x.tif", "r+") as raster:
+            raster.transform = moved
+        with pytest.raises(RequestError, match=r"label_x\.tif lies on another grid \(5 x 6 px"):
+            list(load_pairs(folder))
+    with rasterio.open(tmp_path / "one" / "label_x.tif", "r+") as raster:
+        raster.transform = Affine(10, 0, 500_000, 0, -10, 5_200_000)
+        raster.crs = "EPSG:32633"
+    with pytest.raises(RequestError, match=r"in EPSG:32633\) than s2_l2a\.tif"):
+        list(load_pairs(folder))
+
+
+def test_corrected_radar_is_preferred_and_nothing_else_is_guessed(tmp_path: Path) -> None:
+    folder = manifest(tmp_path, place(tmp_path))
+    write(folder / "one" / "s1_grd_db.tif", np.full((2, 6, 5), -50, np.float32), ("VV", "VH"))
+    (chip,) = load_pairs(folder)
+    assert np.nanmin(chip.radar) > -40
+    (folder / "one" / "s1_rtc_db.tif").rename(folder / "one" / "s1_other_db.tif")
+    with pytest.raises(RequestError, match=r"2 files s1_\*_db\.tif \(s1_grd_db.tif, s1_other"):
+        list(load_pairs(folder))
+    folder = manifest(tmp_path, place(tmp_path, "two"))
+    write(folder / "two" / "label_old.tif", np.zeros((1, 6, 5), np.uint8), ("LULC",))
+    with pytest.raises(RequestError, match=r"2 files label_\*\.tif \(label_old.tif, label_x.tif\)"):
+        list(load_pairs(folder))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"l2a_has_plus1000": "false"}, "l2a_has_plus1000 is 'false' of one, wanted true or false"),
+        ({"lonlat": 9.5}, r"lonlat is 9\.5 of one, wanted two numbers"),
+        ({"lonlat": None}, "lonlat is None of one"),
+        ({"lonlat": ["east", "north"]}, "lonlat is"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_told(
+    wrong: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match=message):
+        list(load_pairs(manifest(tmp_path, place(tmp_path, **wrong))))
+
+
+def test_a_label_raster_has_one_band(tmp_path: Path) -> None:
+    folder = manifest(tmp_path, place(tmp_path))
+    write(folder / "one" / "label_x.tif", np.ones((2, 6, 5), np.uint8), ("LULC", "QA"))
+    with pytest.raises(RequestError, match=r"label_x\.tif has 2 bands, wanted one of class codes"):
+        list(load_pairs(folder))
+
+
 def test_a_code_of_more_than_a_byte_is_no_class(tmp_path: Path) -> None:
     entry = place(tmp_path)
     write(tmp_path / "one" / "label_x.tif", np.full((1, 6, 5), 257, np.int16), ("LULC",))

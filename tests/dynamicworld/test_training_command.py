@@ -23,6 +23,7 @@ from mapper.cli.training_files import (
     CHIP_PIXEL_BYTES,
     TrainingFiles,
     only_training,
+    require_same_chips,
     training_files,
 )
 from mapper.cli.training_recipe import training_recipe
@@ -294,6 +295,39 @@ def test_chips_of_another_training_are_not_taken_for_this_ones(
     assert not TrainingFiles(out).held_out.exists() and len(list(folder.iterdir())) == 2
 
 
+def test_a_training_begun_goes_on_with_whole_chips_of_an_earlier_painting(tmp_path: Path) -> None:
+    older = replace(noise_chip(1, 64), simulated=True, source="simulated by mapper, painting 1")
+    for seed in (1, 2):
+        save_chip(older, tmp_path, chip_name(seed))
+    names = [chip_name(1), chip_name(2)]
+    require_same_chips(tmp_path, names, 64, begun=True)
+    with pytest.raises(RequestError, match="another version"):
+        require_same_chips(tmp_path, names, 64)
+    with pytest.raises(RequestError, match="another version"):
+        require_same_chips(tmp_path, [*names, chip_name(3)], 64, begun=True)
+
+
+@pytest.mark.slow
+def test_a_network_that_nobody_can_compile_is_refused_before_any_chip_is_made(
+    tmp_path: Path,
+) -> None:
+    words = ["train", "--recipe", "r.toml", "--out", "x.safetensors", "--device", "cpu"]
+    (tmp_path / "r.toml").write_text('compile = true\nvariant = "micro"\nsimulated = 1')
+    environment = {**os.environ, "CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-m", "mapper.cli", *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert found.returncode == RequestError.exit_code
+    assert "nothing can be compiled here" in found.stderr and "compile = false" in found.stderr
+    assert not (tmp_path / "x.chips").exists()
+
+
 def test_only_chips_that_are_missing_need_room(tmp_path: Path) -> None:
     out = tmp_path / "x.safetensors"
     fits = shutil.disk_usage(tmp_path).free // (CHIP_PIXEL_BYTES * 2048 * 2048)
@@ -356,7 +390,7 @@ def test_an_old_checkpoint_is_calibrated_by_itself(
     assert command_line(given) == 0
     old, new = load(micro_checkpoint), load(out)
     assert old.temperature == 1 and new.temperature != 1 and new.digest != old.digest
-    assert new.facts["temperature"].startswith(f"{new.temperature:g}, fitted on 2 chips")
+    assert new.facts["temperature"].startswith(f"{new.temperature:g}, fitted on 2 chips of chips")
     assert f"1 before, {new.temperature:g} now" in capfd.readouterr().out
     assert all(torch.equal(new.weights[name], one) for name, one in old.weights.items())
     assert out.stat().st_size > 0.99 * micro_checkpoint.stat().st_size, "stored as it was"
@@ -458,7 +492,7 @@ def test_a_temperature_at_the_limit_is_called_so(tmp_path: Path, micro_checkpoin
         name: t * 1e-9 if name.startswith("head.pred") else t for name, t in old.weights.items()
     }
     chips = chips_for(old, folder_of(tmp_path / "chips", range(1)))
-    found = calibrated(replace(old, weights=flat), chips)
+    found = calibrated(replace(old, weights=flat), chips, "of noise")
     assert found.temperature in TEMPERATURE_LIMITS and "the limit" in found.facts["temperature"]
 
 

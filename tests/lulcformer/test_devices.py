@@ -19,7 +19,7 @@ from mapper.lulcformer.averages import MovingAverage, PartStatistics
 from mapper.lulcformer.chips import Coding, TensorChips
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import MICRO, LulcFormer
-from mapper.lulcformer.parallel import own_device
+from mapper.lulcformer.parallel import joined, own_device
 from mapper.lulcformer.settings import TrainingSettings
 from mapper.lulcformer.training import train
 
@@ -86,3 +86,6 @@ def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RequestError, match="torchrun"):
         own_device(torch.device("cuda"))
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(RequestError, match="RANK is not"), joined(torch.device("cpu")):
+        pass

@@ -213,6 +213,10 @@ def test_a_state_that_cannot_be_read_or_written_is_said(
         state.write_bytes(damaged)
         with pytest.raises(RequestError, match="is damaged or none; remove it"):
             train(once, *chips, state_file=state)
+    for other in ({"weights": torch.zeros(1)}, [torch.zeros(1)]):
+        torch.save(other, state)
+        with pytest.raises(RequestError, match="is another file of torch's; remove it"):
+            train(once, *chips, state_file=state)
 
 
 def test_a_step_whose_scaled_gradients_overflow_is_left_out(
