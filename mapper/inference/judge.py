@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -49,22 +52,22 @@ def judge(
         MapperError: a case cannot be read.
     """
     predictor = Predictor(checkpoint, device, precision, threads)
-    before: dict[Seen, Tally] = {}
     plain = None
     if checkpoint.temperature != 1:
         plain = Predictor(replace(checkpoint, temperature=1.0), device, precision, threads)
-        before["both"] = no_tally(CLASS_COUNT)
     totals: dict[Seen, Tally] = {seen: no_tally(CLASS_COUNT) for seen in ALL_SEEN}
+    uncalibrated = no_tally(CLASS_COUNT)
     by_place: dict[str, Tally] = {}
-    for done, case in enumerate(cases.cases, 1):
-        for seen in ALL_SEEN:
-            found = _tally(predictor, case, seen, cases.merged)
-            totals[seen] += found
-            if seen == "both":
-                by_place[case.place] = by_place.get(case.place, no_tally(CLASS_COUNT)) + found
-        if plain is not None:
-            before["both"] += _tally(plain, case, "both", cases.merged)
+    judged = partial(_judged, predictor, plain, cases.merged)
+    for done, found in enumerate(_in_order(judged, cases.cases, threads), 1):
+        for seen, own in found.tallies.items():
+            totals[seen] += own
+        place = found.case.place
+        by_place[place] = by_place.get(place, no_tally(CLASS_COUNT)) + found.tallies["both"]
+        if found.uncalibrated is not None:
+            uncalibrated += found.uncalibrated
         on_event(CaseJudged(done, cases.count))
+    before: dict[Seen, Tally] = {} if plain is None else {"both": uncalibrated}
     facts = _facts(checkpoint, predictor)
     predictor.close()
     if plain is not None:
@@ -74,6 +77,38 @@ def judge(
             f"{cases.title}: no pixel whose class is known was seen; judge by other ground or days"
         )
     return Report(cases.title, cases.simulated, facts, cases.names, totals, before, by_place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What was answered on a case."""
+
+    case: Case
+    tallies: Mapping[Seen, Tally]
+    uncalibrated: Tally | None
+    """With both sensors, by the network without its temperature."""
+
+
+def _judged(
+    predictor: Predictor, plain: Predictor | None, merged: Mapping[int, int] | None, case: Case
+) -> _Judged:
+    tallies = {seen: _tally(predictor, case, seen, merged) for seen in ALL_SEEN}
+    return _Judged(case, tallies, None if plain is None else _tally(plain, case, "both", merged))
+
+
+def _in_order(
+    judged: Callable[[Case], _Judged], cases: Iterable[Case], threads: int
+) -> Iterator[_Judged]:
+    """Each case judged. Those of one window are as many at a time as there are threads; the windows
+    of a larger one are, by its predictor."""
+    in_flight: deque[Future[_Judged]] = deque()
+    with ThreadPoolExecutor(max(1, threads), "case", torch.set_num_threads, (1,)) as pool:
+        for case in cases:
+            in_flight.append(pool.submit(judged, case))
+            while len(in_flight) >= (threads if case.alone else 1):
+                yield in_flight.popleft().result()
+        while in_flight:
+            yield in_flight.popleft().result()
 
 
 def _facts(checkpoint: Checkpoint, predictor: Predictor) -> dict[str, str]:

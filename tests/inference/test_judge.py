@@ -70,6 +70,18 @@ def test_chips_are_answered_by_a_window_and_counted_where_seen(network: Checkpoi
     assert not found.uncalibrated, "no temperature was fitted"
 
 
+def test_any_number_of_threads_judges_alike(network: Checkpoint) -> None:
+    chips = [case_of(chip(seed)) for seed in range(4)]
+    chips.insert(2, case_of(chip(9, 600, 520)))
+    cases = Cases("noise", True, len(chips), chips)
+    warm = replace(network, temperature=0.5)
+    one, three = (judge(warm, cases, device="cpu", precision="fp32", threads=n) for n in (1, 3))
+    assert list(one.by_place) == list(three.by_place)
+    for seen, tally in one.tallies.items():
+        assert torch.equal(tally.confusion, three.tallies[seen].confusion)
+    assert torch.equal(one.uncalibrated["both"].confusion, three.uncalibrated["both"].confusion)
+
+
 def test_classes_that_the_truth_has_as_one_count_as_one(network: Checkpoint) -> None:
     case = case_of(chip(0))
     apart = judge(network, Cases("", True, 1, [case]), device="cpu", precision="fp32")
