@@ -161,6 +161,8 @@ def _lesson(
         None if start is None else normalisation_in(start),
         mixed=chips if divided else [],
         validation_share=recipe.validation_share,
+        # Several processes read the same files, and a training that goes on has read them.
+        untried=processes.is_first and not files.state.exists(),
     )
     if lesson.window_px != WINDOW_PX:
         console.print(_of_other_windows(lesson.window_px, files))

@@ -105,15 +105,15 @@ def chip_set(
     return whole
 
 
-def require_readable(chips: TensorChips | FileChips) -> None:
-    """Read each file of a set once that stays on disk: a damaged one is told before hours of work.
+def require_readable(*sets: TensorChips | FileChips) -> None:
+    """Read each file of sets that stay on disk once: a damaged one is told before hours of work.
 
     Raises:
         RequestError: a file is no chip, or is damaged.
     """
-    if isinstance(chips, FileChips):
-        for _ in read_ahead(load_chip, chips.paths):
-            pass
+    paths = [path for chips in sets if isinstance(chips, FileChips) for path in chips.paths]
+    for _ in read_ahead(load_chip, paths):
+        pass
 
 
 def read(path: Path, side: int, normalisation: Mapping[str, Normalisation]) -> TensorChips:

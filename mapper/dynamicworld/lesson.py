@@ -56,6 +56,7 @@ def lesson_of(
     mixed: Sequence[Path] = (),
     validation_share: float = 0.0,
     memory_bytes: float | None = None,
+    untried: bool = True,
 ) -> Lesson:
     """The chips of some folders.
 
@@ -71,6 +72,8 @@ def lesson_of(
         mixed: folders whose chips are divided by place between the two.
         validation_share: share of the places of `mixed` that is kept apart.
         memory_bytes: what the chips may take; None is a share of what is free.
+        untried: whether to read once each file that stays on disk, so that a damaged one is told
+            now; 0.07 s each.
 
     Raises:
         RequestError: a folder has no chips, a file is no chip, both sides have a chip of one
@@ -88,10 +91,10 @@ def lesson_of(
         normalisation = normalisation_of(chips, sample_step(len(paths), side))
     room = chip_memory_bytes() if memory_bytes is None else memory_bytes
     held_out = chip_set([chip.path for chip in tried], side, normalisation, room)
-    require_readable(held_out)
     to_learn = chip_set(paths, side, normalisation, room - held_out.nbytes)
-    if given:
-        require_readable(to_learn)
+    if untried:
+        # For a normalisation of their own all of the training chips were read.
+        require_readable(*([held_out, to_learn] if given else [held_out]))
     return Lesson(
         training=to_learn,
         validation=held_out,

@@ -102,10 +102,11 @@ def _in_order(
     """Each case judged. Those of one window are as many at a time as there are threads; the windows
     of a larger one are, by its predictor."""
     in_flight: deque[Future[_Judged]] = deque()
-    with ThreadPoolExecutor(max(1, threads), "case", torch.set_num_threads, (1,)) as pool:
+    at_once = max(1, threads)
+    with ThreadPoolExecutor(at_once, "case", torch.set_num_threads, (1,)) as pool:
         for case in cases:
             in_flight.append(pool.submit(judged, case))
-            while len(in_flight) >= (threads if case.alone else 1):
+            while len(in_flight) >= (at_once if case.alone else 1):
                 yield in_flight.popleft().result()
         while in_flight:
             yield in_flight.popleft().result()

@@ -23,6 +23,7 @@ from mapper.inference.pixelwise import most_likely, weigh
 from mapper.inference.precision import Precision, no_number
 from mapper.inference.windows import WINDOW_PX, blend, taper
 from mapper.land.grid import Region, Zone
+from mapper.lulcformer.model import COARSEST_CELL_PX
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
@@ -56,7 +57,7 @@ class OnCpu:
         self._spare: deque[NetworkInput] = deque()
         _use_one_torch_thread()
         self.threads = ThreadPoolExecutor(self._at_once, "window", _use_one_torch_thread)
-        _warm_up(normalisation)
+        _warm_up(network, normalisation)
 
     def cells(
         self, composite: Composite, windows: list[Region]
@@ -109,11 +110,8 @@ class OnCpu:
         normalise(
             composite.optical[:, *here], composite.radar[:, *here], self._normalisation, given
         )
-        planes = (given.optical, given.radar, given.optical_valid[None], given.radar_valid[None])
-        with torch.inference_mode():
-            logits = self.network(*(torch.from_numpy(x)[None] for x in planes))[0].contiguous()
+        answer = _answered(self.network, given)
         self._spare.append(given)
-        answer: Floats = logits.numpy()
         if not weigh(answer, self._inverse_temperature, edges):
             raise no_number(window, self._precision)
         return answer
@@ -126,13 +124,24 @@ class OnCpu:
             return NetworkInput.empty(WINDOW_PX, WINDOW_PX)
 
 
-def _warm_up(normalisation: Mapping[str, Normalisation]) -> None:
-    """Compile what a window needs beside the network, or load it from disk; one process does it."""
+def _warm_up(network: nn.Module, normalisation: Mapping[str, Normalisation]) -> None:
+    """Compile what a window needs, or load it from disk; of several processes one does it."""
+    # Smaller ones would be all the decoder lifts at once, an array of another kind than a window's.
+    side = 2 * COARSEST_CELL_PX
     with one_at_a_time("inference"):
-        small = blank(Region(Zone(1, False), 0, 0, 2, 2))
-        given = normalise(small.optical, small.radar, normalisation)
-        weigh(given.optical, np.float32(1), np.ones(2, np.float32))
-        most_likely(given.optical[:, :, :1])
+        small = blank(Region(Zone(1, False), 0, 0, side, side))
+        logits = _answered(network, normalise(small.optical, small.radar, normalisation))
+        weigh(logits, np.float32(1), np.ones(side, np.float32))
+        most_likely(logits[:, :, :1])
+
+
+def _answered(network: nn.Module, given: NetworkInput) -> Floats:
+    """(class, y, x) logits of one window."""
+    planes = (given.optical, given.radar, given.optical_valid[None], given.radar_valid[None])
+    with torch.inference_mode():
+        logits = network(*(torch.from_numpy(x)[None] for x in planes))[0].contiguous()
+    answer: Floats = logits.numpy()
+    return answer
 
 
 def _use_one_torch_thread() -> None:

@@ -2,7 +2,7 @@
 
 torch's own kernel multiplies bf16 in float32 on processors that have bf16 products but no tiles
 (AVX512-BF16 without AMX): half of a window's time is spent there. Here two products in bf16 enclose
-one pass over their scores, which stay in the core's cache between them. The scores pass through
+one pass over their scores, which stay in the cache between them. The scores pass through
 bf16 themselves, which on trained weights changes no more pixels than torch's kernel does
 (`tests/bench/bench_network.py` prints both).
 """

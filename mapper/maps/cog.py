@@ -136,6 +136,18 @@ def _write(
         raise OutputError(f"{path} cannot be written: {reason(error, path)}") from error
 
 
+def has_names(sidecar: Path) -> bool:
+    """Whether a raster's sidecar names its classes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        return ElementTree.parse(sidecar).find(".//CategoryNames/Category") is not None
+    except ElementTree.ParseError:
+        return False
+
+
 def keep(path: Path) -> None:
     """Force a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

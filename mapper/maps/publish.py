@@ -26,7 +26,7 @@ from mapper.imagery.losses import NO_LOSSES, Losses
 from mapper.inference.predict import Prediction
 from mapper.land.grid import Tile
 from mapper.land.legend import CLASS_COUNT, NODATA
-from mapper.maps.cog import SIDECAR, UNFINISHED, keep, reason, write_cog
+from mapper.maps.cog import SIDECAR, UNFINISHED, has_names, keep, reason, write_cog
 from mapper.maps.layers import CONFIDENCE, LAND_COVER, OBSERVATIONS
 from mapper.maps.stac import ITEM_NAME, Contents, Facts, tile_item
 
@@ -224,16 +224,15 @@ def _instead_of(planned_key: str, losses: Losses) -> dict[str, Any]:
 def _holds(folder: Path, done: Mapping[str, Any], thorough: bool = False) -> bool:
     """Whether the files of a marker are there.
 
-    A sidecar may have changed: GIS programs add statistics to it.
+    A sidecar may have changed, if the classes still have their names: GIS programs add statistics.
     """
     try:
         for name, facts in done["files"].items():
             path = folder / name
-            if name.endswith(SIDECAR) and path.exists():
-                continue
-            if path.stat().st_size != facts["size"]:
-                return False
-            if thorough and _sha256(path) != facts["sha256"]:
+            changed = path.stat().st_size != facts["size"] or (
+                thorough and _sha256(path) != facts["sha256"]
+            )
+            if changed and not (name.endswith(SIDECAR) and has_names(path)):
                 return False
     except (OSError, KeyError, TypeError, AttributeError):
         return False

@@ -84,11 +84,14 @@ def withdraw(folder: Path) -> None:
     """Take the national products out of a folder; whatever else lies in it stays.
 
     Raises:
-        OSError: one cannot be removed.
+        OutputError: one cannot be removed.
     """
-    remove_mark(folder)
-    for name in _products(folder):
-        (folder / name).unlink(missing_ok=True)
+    try:
+        remove_mark(folder)
+        for name in _products(folder):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {reason(error, folder)}") from error
 
 
 def _products(folder: Path) -> Iterator[str]:

@@ -139,7 +139,7 @@ def _run(
     jobs = [job_of(planned, plan, folder, facts) for planned in plan.tiles]
     tally = Tally.of(jobs, retry_lossy)
     if not is_published(folder, national_key(plan, tally.keys(jobs))):
-        _withdraw(folder)
+        withdraw(folder)  # or they would pass for those of this recipe
     _write_recipe(plan, folder)
     write_scene_list(folder / SCENES_NAME, scenes_of(plan))
     kept = dict(tally.there)
@@ -190,14 +190,6 @@ def facts_of(plan: Plan, network: Checkpoint) -> Facts:
         simulated=plan.simulated,
         notes=plan.notes,
     )
-
-
-def _withdraw(folder: Path) -> None:
-    """Take away national products of other tiles, which would pass for those of this recipe."""
-    try:
-        withdraw(folder)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {reason(error, folder)}") from error
 
 
 def _write_recipe(plan: Plan, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from math import ceil
 from typing import Any
@@ -72,9 +73,18 @@ def _arithmetic(device: str, precision: str) -> tuple[str, str, str]:
 
 
 def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
-    answers: dict[str, tuple[str, str, str]] = client.run(
-        _arithmetic, recipe.device, recipe.precision
-    )
+    return agreed(client.run(_arithmetic, recipe.device, recipe.precision))
+
+
+def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
+    """The device and precision of all workers.
+
+    Args:
+        answers: by worker, device, precision, and what else decides its last digits.
+
+    Raises:
+        RequestError: they are not the same.
+    """
     different = Counter(answers.values())
     if len(different) > 1:
         found = ", ".join(

@@ -18,7 +18,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -142,9 +142,9 @@ def apart(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return forward(*pixels)
 
     def every(*pixels: Tensor) -> Tensor:
-        first, *others = [pool.submit(one, *pixels) for _ in range(count)]
-        wait(others)
-        return first.result()
+        tasks = [pool.submit(one, *pixels) for _ in range(count)]
+        first, *_ = [task.result() for task in tasks]
+        return first
 
     return every
 

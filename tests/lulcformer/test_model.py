@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mapper.lulcformer.blocks import LEAST_HEAD_WIDTH, attend, convolve_apart
-from mapper.lulcformer.model import MICRO, VARIANTS, LulcFormer, Variant
+from mapper.lulcformer.model import MICRO, VARIANTS, LulcFormer, Variant, blanked
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -158,6 +158,15 @@ def test_reducing_keys_in_bf16_errs_by_rounding_alone(name: str) -> None:
                 torch.testing.assert_close(convolve_apart(layer, x), wanted, atol=1e-5, rtol=1e-5)
                 half = convolve_apart(layer.bfloat16(), x.bfloat16())
             assert (half - wanted).std() < 0.01 * wanted.std()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_what_is_not_valid_is_blanked_whatever_it_is(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 3, 5, 4).to(dtype).permute(0, 1, 3, 2)
+    valid = torch.rand(2, 1, 4, 5) > 0.5
+    for number, strange in enumerate((torch.nan, torch.inf, -torch.inf)):
+        x[1, number] = torch.where(valid[1, 0], x[1, number], strange)
+    assert torch.equal(blanked(x, valid), torch.where(valid, x, 0))
 
 
 def test_reducing_keys_drops_rows_that_fill_no_patch() -> None:
