@@ -143,15 +143,24 @@ def farm_parcel(
 
 @numba.njit(cache=True, inline="always")
 def farm_class(
-    parcel: np.uint32, block: np.uint32, warmth: float, plain: float, province: np.uint32
+    parcel: np.uint32,
+    block: np.uint32,
+    warmth: float,
+    plain: float,
+    relief: float,
+    province: np.uint32,
 ) -> int:
-    """What grows in a field: more crops where it is warm and flat, more meadow elsewhere.
+    """What grows in a field: meadow where it is cold or among mountains, mostly crops elsewhere.
 
     Provinces and blocks have habits: farmers of one till nearly all, those of the next keep cattle.
+    Of the farmland of the European Union 32.9 % was permanent grassland in 2007 (Eurostat,
+    "Cropping and livestock pattern statistics"); of that simulated in six of its countries it is
+    0.37 (tests/bench/bench_farmland.py).
     """
-    habit = 0.5 * (unit(mix(province + np.uint32(11))) - 0.5)
-    habit += 0.4 * (unit(mix(block + np.uint32(11))) - 0.5)
-    crops = min(0.75, max(0.06, 0.2 + 0.055 * (warmth - 4.0) + 0.18 * plain)) + habit
+    habit = 1.1 * (unit(mix(province + np.uint32(11))) - 0.5)
+    habit += 0.3 * (unit(mix(block + np.uint32(11))) - 0.5)
+    crops = min(0.75, max(0.1, 0.2 + 0.12 * (warmth - 1.0))) + 0.12 * plain + habit
+    crops -= 0.3 * min(1.0, relief / 800.0)
     draw = unit(mix(parcel + np.uint32(13)))
     if draw < crops:
         return CROPS

@@ -167,7 +167,7 @@ def _pixel(
     if tilled > 0:
         parcel, block = rules.farm_parcel(u, v, band, province, 0.7 + 0.3 * slow[PLAIN])
         return (
-            rules.farm_class(parcel, block, warmth, slow[PLAIN], province),
+            rules.farm_class(parcel, block, warmth, slow[PLAIN], slow[RELIEF], province),
             parcel | FIELD,
             province,
             line,

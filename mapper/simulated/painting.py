@@ -33,7 +33,7 @@ Singles = npt.NDArray[np.float32]
 Change = Callable[[Landscape], Landscape]
 """What is done to the ground before it is painted."""
 
-VERSION = 15
+VERSION = 16
 """Raised whenever the same ground looks other than before: archives and chips that were made of it
 are not mixed with new ones."""
 MARGIN_PX = 4

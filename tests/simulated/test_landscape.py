@@ -7,8 +7,9 @@ import pytest
 from ground_samples import EQUATOR, FIJI, PLAIN, VALLEY, overlapping, region_at
 
 from mapper.land.grid import Region, Zone
+from mapper.simulated.cover import CROPS, GRASS
 from mapper.simulated.ground import ground
-from mapper.simulated.landscape import landscape
+from mapper.simulated.landscape import FIELD, landscape
 
 
 @pytest.mark.parametrize("region", [VALLEY, PLAIN, FIJI, EQUATOR])
@@ -41,8 +42,20 @@ def test_large_countries_have_all_nine_classes() -> None:
         found += np.bincount(truth.ravel(), minlength=9)
     for lon, lat in ((7.9, 46.5), (7.7, 46.0), (10.4, 46.5)):
         found += np.bincount(landscape(region_at(lon, lat, 96)).truth.ravel(), minlength=9)
-    assert found[3] >= 0
-    assert (found[[0, 1, 2, 4, 5, 6, 7, 8]] > 0).all(), found
+    assert (found > 0).all(), found
+
+
+def test_lowlands_till_most_of_their_farmland_and_provinces_differ() -> None:
+    """As the European Union does: a third is meadow, hardly any in one region, most in the next."""
+    random = np.random.default_rng(5)
+    crops = []
+    for _ in range(60):
+        ground = landscape(region_at(random.uniform(0.0, 16.0), random.uniform(48.0, 52.0), 64))
+        fields = (ground.unit >= FIELD) & np.isin(ground.truth, (CROPS, GRASS))
+        if fields.mean() > 0.3:
+            crops.append((ground.truth[fields] == CROPS).mean())
+    low, high = np.percentile(crops, [10, 90])
+    assert 0.55 < np.mean(crops) < 0.8 and low < 0.5 and high > 0.95
 
 
 def test_single_pixels_of_a_class_are_rare() -> None:

@@ -108,8 +108,9 @@ def test_meadows_of_a_province_are_alike_and_dry_where_its_fields_are(places: Pl
     red = mixture.mean[summer, 2]
     inside, middle = red.var(axis=2).mean(axis=0), red.mean(axis=2)
     share = 1 - inside / red.var(axis=(0, 2))
-    assert 0.4 < share[GRASS] < 0.7 and 0.25 < share[CROPS] < 0.55 and share[TREES] < 0.2
-    assert 0.3 < share[SHRUB] < 0.8
+    # Of the kinds alone; what the pixels of one kind differ by makes them 0.30 and 0.28.
+    assert 0.3 < share[GRASS] < 0.42 and 0.25 < share[CROPS] < 0.4 and share[TREES] < 0.2
+    assert 0.15 < share[SHRUB] < 0.35
     assert np.corrcoef(middle[:, GRASS], middle[:, CROPS])[0, 1] > 0.4
     assert abs(np.corrcoef(middle[:, GRASS], middle[:, TREES])[0, 1]) < 0.15
 
