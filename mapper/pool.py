@@ -1,4 +1,4 @@
-"""Processes that share the work of this one, and end when it ends, however that happens.
+"""Work shared out: among processes that end with this one, and in the order that it is asked for.
 
 A worker of `concurrent.futures` waits for its next task on a pipe that its siblings hold open, too.
 If the parent is killed, nobody ever closes it: workers with half a gigabyte each would wait for
@@ -8,14 +8,19 @@ ever. So each of them watches its parent.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
+from typing import TypeVar
 
 from mapper.errors import OutputError
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 
 @contextmanager
@@ -40,6 +45,32 @@ def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def in_order(
+    executor: Executor,
+    function: Callable[[Given], Found],
+    given: Iterable[Given],
+    ahead: Callable[[Given], int],
+) -> Iterator[Found]:
+    """What a function finds for each, in order; a few are under way.
+
+    What has not begun when it is left, or when one fails, is dropped.
+
+    Args:
+        ahead: how many may be under way, the one asked for aside, once one has been handed in.
+    """
+    under_way: deque[Future[Found]] = deque()
+    try:
+        for one in given:
+            under_way.append(executor.submit(function, one))
+            while len(under_way) > ahead(one):
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()
 
 
 def _follow_parent() -> None:

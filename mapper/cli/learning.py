@@ -117,24 +117,22 @@ def train(
 
 def _outcome(trained: Checkpoint, files: TrainingFiles) -> list[str]:
     """What a training has come to, for a terminal."""
-    from mapper.inference.windows import WINDOW_PX
-
     lines = [f"{name}: {fact}" for name, fact in trained.facts.items()]
     lines += [f"weights: {files.weights}", f"report: {files.report / 'report.md'}"]
-    if trained.window != WINDOW_PX:
-        lines.append(_of_other_windows(trained.window, files))
-    return lines
+    return lines + _of_other_windows(trained.window, files)
 
 
-def _of_other_windows(window_px: int, files: TrainingFiles) -> str:
-    """What weights for other windows than a map's are good for."""
+def _of_other_windows(window_px: int, files: TrainingFiles) -> list[str]:
+    """What weights for other windows than a map's are good for; nothing to say of a map's own."""
     from mapper.inference.windows import WINDOW_PX
 
-    return (
+    if window_px == WINDOW_PX:
+        return []
+    return [
         f"windows of {window_px} px are learned and maps are made of {WINDOW_PX} px: no map can be "
         f"made of these weights before they are trained further, with --start {files.weights} and "
         f"chips of {WINDOW_PX} px"
-    )
+    ]
 
 
 def _lesson(
@@ -148,7 +146,6 @@ def _lesson(
     """The chips of a recipe; the first process makes those that are to be simulated."""
     from mapper.dynamicworld.chip_sets import FileChips
     from mapper.dynamicworld.lesson import lesson_of, normalisation_in
-    from mapper.inference.windows import WINDOW_PX
 
     if processes.is_first:
         _make_chips(recipe, files, makers, console)
@@ -164,8 +161,8 @@ def _lesson(
         # Several processes read the same files, and a training that goes on has read them.
         untried=processes.is_first and not files.state.exists(),
     )
-    if lesson.window_px != WINDOW_PX:
-        console.print(_of_other_windows(lesson.window_px, files))
+    for line in _of_other_windows(lesson.window_px, files):
+        console.print(line)
     if isinstance(lesson.training, FileChips):
         count = len(lesson.training)
         console.print(f"{count} chips are more than memory has room for: each is read when drawn")

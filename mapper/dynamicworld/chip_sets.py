@@ -6,11 +6,9 @@ Both give the same pixels to the bit, so where chips are kept changes no weight.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +16,7 @@ from torch import Tensor
 from mapper.dynamicworld.chips import framed, load_chip
 from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS, Normalisation, normalise
 from mapper.lulcformer.chips import Batch, Coding, TensorChips, concatenated
+from mapper.pool import Found, Given, in_order
 
 CODING = Coding.spanning(-10.0, 10.0, torch.uint16)
 """What is clipped to its 1st and 99th percentile lies at most 9.95 deviations, the root of 99, from
@@ -25,9 +24,6 @@ its mean; in two bytes pixels have steps of 0.0003 of one."""
 MOST_READERS = 8
 """Threads that read files; a chip of 512 px costs one of them 0.07 s."""
 _FIRST = torch.tensor([0])
-
-Given = TypeVar("Given")
-Found = TypeVar("Found")
 
 
 class FileChips:
@@ -150,14 +146,8 @@ def bytes_of_chip(side: int) -> int:
 def read_ahead(function: Callable[[Given], Found], given: Iterable[Given]) -> Iterator[Found]:
     """What a function that reads a file finds for each, in order; a few are read ahead."""
     threads = readers()
-    coming: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(threads, "chips") as pool:
-        for one in given:
-            coming.append(pool.submit(function, one))
-            if len(coming) > threads:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+        yield from in_order(pool, function, given, lambda _: threads)
 
 
 def readers() -> int:

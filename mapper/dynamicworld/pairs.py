@@ -146,8 +146,7 @@ def _coding_name(labels: str) -> str:
 def _chip(folder: Path, entry: Mapping[str, Any], coding: LabelCodes) -> Chip:
     optical_path, label_path = folder / OPTICAL_FILE, _only(folder, LABEL_FILES)
     radar_path = _radar_file(folder)
-    for path in (label_path, *([] if radar_path is None else [radar_path])):
-        _require_one_grid(optical_path, path)
+    _require_one_grid(optical_path, label_path, *([] if radar_path is None else [radar_path]))
     label = _label(label_path, coding)
     lon, lat = _position(entry, folder.parent)
     date = str(entry.get("s2_date", ""))[:10]
@@ -217,16 +216,17 @@ def _position(entry: Mapping[str, Any], folder: Path) -> tuple[float, float]:
     return lon, lat
 
 
-def _require_one_grid(one: Path, other: Path) -> None:
-    """Refuse rasters whose pixels are not of the same ground."""
-    first, second = _grid(one), _grid(other)
-    apart = [abs(a - b) for a, b in zip(first.corners, second.corners, strict=True)]
-    if (first.crs, first.shape) != (second.crs, second.shape) or max(apart) > _SAME_PLACE * abs(
-        first.transform.a
-    ):
-        raise RequestError(
-            f"{other} lies on another grid ({second}) than {one.name} ({first}); warp it to that"
-        )
+def _require_one_grid(image: Path, *others: Path) -> None:
+    """Refuse rasters whose pixels are not of the same ground as an image's."""
+    grid = _grid(image)
+    for path in others:
+        other = _grid(path)
+        apart = max(abs(a - b) for a, b in zip(grid.corners, other.corners, strict=True))
+        alike = (grid.crs, grid.shape) == (other.crs, other.shape)
+        if not alike or apart > _SAME_PLACE * abs(grid.transform.a):
+            raise RequestError(
+                f"{path} lies on another grid ({other}) than {image.name} ({grid}); warp it to that"
+            )
 
 
 def _label(path: Path, coding: LabelCodes) -> npt.NDArray[np.uint8]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,6 +21,7 @@ from mapper.lulcformer.calibration import Tally, no_tally, tally
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.lulcformer.report import Report
 from mapper.lulcformer.scores import ALL_SEEN, Seen
+from mapper.pool import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,9 @@ def _in_order(
 ) -> Iterator[_Judged]:
     """Each case judged. Those of one window are as many at a time as there are threads; the windows
     of a larger one are, by its predictor."""
-    in_flight: deque[Future[_Judged]] = deque()
     at_once = max(1, threads)
     with ThreadPoolExecutor(at_once, "case", torch.set_num_threads, (1,)) as pool:
-        for case in cases:
-            in_flight.append(pool.submit(judged, case))
-            while len(in_flight) >= (at_once if case.alone else 1):
-                yield in_flight.popleft().result()
-        while in_flight:
-            yield in_flight.popleft().result()
+        yield from in_order(pool, judged, cases, lambda case: at_once - 1 if case.alone else 0)
 
 
 def _facts(checkpoint: Checkpoint, predictor: Predictor) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from mapper.inference.precision import Precision, no_number
 from mapper.inference.windows import WINDOW_PX, blend, taper
 from mapper.land.grid import Region, Zone
 from mapper.lulcformer.model import COARSEST_CELL_PX
+from mapper.pool import in_order
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
@@ -88,20 +89,11 @@ class OnCpu:
     ) -> Iterator[tuple[Region, Floats]]:
         """Windows in their order with weighted probabilities; a few are in flight."""
         edges = taper()
-        in_flight: deque[tuple[Region, Future[Floats]]] = deque()
-        try:
-            for window in windows:
-                answer = self.threads.submit(self._weighted, composite, window, edges)
-                in_flight.append((window, answer))
-                if len(in_flight) > self._at_once:
-                    first, answer = in_flight.popleft()
-                    yield first, answer.result()
-            while in_flight:
-                first, answer = in_flight.popleft()
-                yield first, answer.result()
-        finally:
-            for _, answer in in_flight:
-                answer.cancel()
+
+        def answer(window: Region) -> tuple[Region, Floats]:
+            return window, self._weighted(composite, window, edges)
+
+        return in_order(self.threads, answer, windows, lambda _: self._at_once)
 
     def _weighted(self, composite: Composite, window: Region, edges: Floats) -> Floats:
         """(class, y, x) calibrated probabilities, times `edges` on each axis."""

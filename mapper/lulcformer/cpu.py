@@ -36,17 +36,16 @@ Floats = npt.NDArray[np.float32]
 
 def exchange_layers(network: nn.Module, dtype: torch.dtype) -> None:
     """Put faster layers in the place of a folded network's own, whose products are in `dtype`."""
+    attentions = [module for module in network.modules() if isinstance(module, Attention)]
     if has_fused_layers(dtype):
         exchange(network, FeedForward, FusedFeedForward)
-        for module in network.modules():
-            if isinstance(module, Attention):
-                exchange(module, nn.Linear, PackedLinear)
+        for attention in attentions:
+            exchange(attention, nn.Linear, PackedLinear)
     if dtype is torch.bfloat16:
         exchange(network, DualModalEnhancement, StreamedEnhancement)
         if multiplies_bf16_without_tiles():
-            for module in network.modules():
-                if isinstance(module, Attention):
-                    module.attend = attend_by_rows
+            for attention in attentions:
+                attention.attend = attend_by_rows
     exchange(network, FoldedDecoder, DecoderByRows)
 
 

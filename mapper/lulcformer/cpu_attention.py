@@ -11,13 +11,10 @@ from math import e, log2, sqrt
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mapper.lulcformer.cpu_stream import bits_of
-
-Bits = npt.NDArray[np.uint16]
+from mapper.lulcformer.cpu_stream import Bits, bits_of
 
 SCORES_AT_ONCE = 4096
 """Rows of scores between the two products, of all heads: 2 MB with the 256 keys of a window."""

@@ -82,11 +82,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if count == 1:
         yield ALONE
         return
-    if "RANK" not in os.environ:
-        raise RequestError(
-            "WORLD_SIZE is set but RANK is not, so no process knows which it is; start the "
-            "processes with torchrun"
-        )
+    _told("RANK", "which it is")
     if device.type == "cuda":
         # Told its GPU, each process meets the others here, not where it first waits for them.
         dist.init_process_group("nccl", timeout=PATIENCE, device_id=device)
@@ -105,14 +101,9 @@ def own_device(device: torch.device) -> torch.device:
     """
     if device.type != "cuda":
         return device
-    if "LOCAL_RANK" not in os.environ:
-        if _started() == 1:
-            return device
-        raise RequestError(
-            "WORLD_SIZE is set but LOCAL_RANK is not, so no process knows its GPU; start the "
-            "processes with torchrun"
-        )
-    mine, there = torch.device("cuda", int(os.environ["LOCAL_RANK"])), torch.cuda.device_count()
+    if "LOCAL_RANK" not in os.environ and _started() == 1:
+        return device
+    mine, there = torch.device("cuda", _told("LOCAL_RANK", "its GPU")), torch.cuda.device_count()
     if mine.index >= there:
         raise RequestError(
             f"process {mine.index} of this machine has no GPU of its own, torch sees {there}; "
@@ -125,3 +116,17 @@ def own_device(device: torch.device) -> torch.device:
 def _started() -> int:
     """How many processes torchrun, or whoever stands for it, says that it started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _told(variable: str, what: str) -> int:
+    """What torchrun tells each of several processes in a variable.
+
+    Raises:
+        RequestError: nobody does, so none knows `what`.
+    """
+    if variable not in os.environ:
+        raise RequestError(
+            f"WORLD_SIZE is set but {variable} is not, so no process knows {what}; start the "
+            "processes with torchrun"
+        )
+    return int(os.environ[variable])

@@ -313,11 +313,11 @@ def test_a_network_that_nobody_can_compile_is_refused_before_any_chip_is_made(
 ) -> None:
     words = ["train", "--recipe", "r.toml", "--out", "x.safetensors", "--device", "cpu"]
     (tmp_path / "r.toml").write_text('compile = true\nvariant = "micro"\nsimulated = 1')
-    environment = {**os.environ, "CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    without_one = {"CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     found = subprocess.run(
         [sys.executable, "-m", "mapper.cli", *words],
         cwd=tmp_path,
-        env=environment,
+        env={**environment(), **without_one},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
