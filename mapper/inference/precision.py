@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 
 import torch
 
 from mapper.errors import CheckpointError, RequestError
 from mapper.land.grid import Region
+from mapper.lulcformer.processor import Bf16, bf16_products
 from mapper.lulcformer.settings import PRECISIONS
 
-_CPU_FACTS = Path("/proc/cpuinfo")
-_FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")
-"""Linux's names of the instructions with which bf16 was measured to be faster than fp32."""
 _COARSE_PRODUCTS = (
     "allow_tf32",
     "allow_fp16_reduced_precision_reduction",
@@ -73,23 +70,13 @@ def resolve_precision(device: torch.device, wanted: str = "auto") -> Precision:
     if wanted == "auto":
         if device.type == "cuda":
             return Precision.FP16
-        return Precision.BF16 if cpu_has_fast_bf16() else Precision.FP32
+        return Precision.FP32 if bf16_products() is Bf16.NONE else Precision.BF16
     known = [precision.value for precision in Precision]
     if wanted not in known:
         raise RequestError(f'precision "{wanted}" is unknown; give auto or one of {known}')
     if wanted == "fp16" and device.type == "cpu":
         raise RequestError("precision fp16 needs a CUDA device; give bf16 or fp32 on a CPU")
     return Precision(wanted)
-
-
-def cpu_has_fast_bf16() -> bool:
-    """Whether this processor multiplies bf16 natively, by the flags that Linux lists."""
-    try:
-        facts = _CPU_FACTS.read_text()
-    except OSError:
-        return False
-    flags = next((line for line in facts.splitlines() if line.startswith("flags")), "").split()
-    return any(flag in flags for flag in _FAST_BF16_FLAGS)
 
 
 @contextmanager

@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mapper.lulcformer.blocks import Attention, DualModalEnhancement, FeedForward
-from mapper.lulcformer.cpu_attention import attend_by_rows, multiplies_bf16_without_tiles
+from mapper.lulcformer.cpu_attention import attend_by_rows
 from mapper.lulcformer.cpu_stream import StreamedEnhancement
 from mapper.lulcformer.decoder import FoldedDecoder
+from mapper.lulcformer.processor import Bf16, bf16_products
 
 ROWS_AT_ONCE = 8
 """Rows of the finest grid lifted together: few stay in a core's cache, many please the product."""
@@ -43,7 +44,7 @@ def exchange_layers(network: nn.Module, dtype: torch.dtype) -> None:
             exchange(attention, nn.Linear, PackedLinear)
     if dtype is torch.bfloat16:
         exchange(network, DualModalEnhancement, StreamedEnhancement)
-        if multiplies_bf16_without_tiles():
+        if bf16_products() is Bf16.VECTORS:
             for attention in attentions:
                 attention.attend = attend_by_rows
     exchange(network, FoldedDecoder, DecoderByRows)

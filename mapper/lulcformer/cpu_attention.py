@@ -30,15 +30,6 @@ _UPPER, _ROUNDING, _EXPONENT_SHIFT = np.uint32(16), np.uint32(0x8000), np.uint32
 _SIGN_SHIFT, _WITHOUT_SIGN = np.int16(15), np.int16(0x7FFF)
 
 
-def multiplies_bf16_without_tiles() -> bool:
-    """Whether this processor is one of those on which `attend_by_rows` is the faster."""
-    capabilities = getattr(torch.cpu, "get_capabilities", None)
-    if capabilities is None:  # a torch that does not tell
-        return False
-    able = capabilities()
-    return bool(able.get("avx512_bf16")) and not able.get("amx_tile")
-
-
 def attend_by_rows(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """softmax(queries keys^T / sqrt(channels)) values, all (image, head, token, channel) bf16."""
     _, heads, count, width = queries.shape

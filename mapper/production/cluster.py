@@ -23,12 +23,17 @@ from distributed import Client, LocalCluster, WorkerPlugin, get_worker
 
 from mapper.errors import CheckpointError, MapperError, RequestError
 from mapper.imagery.warm import warm_up
+from mapper.inference.precision import Precision
 from mapper.inference.predict import Predictor
 from mapper.lulcformer import checkpoint
+from mapper.lulcformer.processor import Bf16, bf16_products
 from mapper.production.recipe import Resources
 
 CONNECT_S = 60
 """How long a scheduler may take to answer, and then to have a first worker."""
+
+BF16_ON_CPU = ("cpu", Precision.BF16.value)
+"""Where the last digits of an answer depend on which products the processor has."""
 
 SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # a worker holds no tile it cannot start
@@ -98,8 +103,9 @@ def own_gpu(device: str, place: int) -> str:
 class NetworkPlugin(WorkerPlugin):
     """Loads the network when a worker starts; tasks find it under the plugin's name."""
 
-    def __init__(self, network: Network, own_process: bool) -> None:
+    def __init__(self, network: Network, products: Bf16, own_process: bool) -> None:
         self.network = network
+        self.products = products
         self.own_process = own_process
         self.name = network.plugin_name
 
@@ -108,10 +114,25 @@ class NetworkPlugin(WorkerPlugin):
         if self.own_process and threading.current_thread() is threading.main_thread():
             # Ctrl-C reaches the whole process group; the driver alone answers it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        require_products(self.network, self.products)
         still_profiler(worker)
         warm_up()  # its disk may be another one than the driver's
         # Workers of our own are named by number; elsewhere each is told its GPU by who starts it.
         self.predictor = self.network.load(int(worker.name) if self.own_process else None)
+
+
+def require_products(network: Network, wanted: Bf16) -> None:
+    """Refuse a worker whose answers would end in other digits than those of the others.
+
+    Raises:
+        RequestError: the network computes in bf16, and this processor has other products of it.
+    """
+    found = bf16_products()
+    if (network.device, network.precision) == BF16_ON_CPU and found is not wanted:
+        raise RequestError(
+            f"this worker multiplies bf16 by {found.value}, others by {wanted.value}, and the map "
+            "would depend on who made a tile; give --precision fp32, or workers of one kind"
+        )
 
 
 def still_profiler(worker: Any) -> None:
@@ -203,9 +224,13 @@ def equip(client: Client, network: Network, own_process: bool) -> None:
 
     Raises:
         CheckpointError: a worker cannot read the checkpoint, or finds another one.
+        RequestError: workers would compute differently.
     """
+    one_worker = next(iter(client.scheduler_info()["workers"]))
+    products = client.run(bf16_products, workers=[one_worker])[one_worker]
     try:
-        client.register_plugin(NetworkPlugin(network, own_process), name=network.plugin_name)
+        plugin = NetworkPlugin(network, products, own_process)
+        client.register_plugin(plugin, name=network.plugin_name)
     except MapperError:
         raise
     except Exception as error:  # Dask wraps what does not travel

@@ -14,9 +14,9 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from mapper.errors import RequestError
-from mapper.inference.precision import Precision, resolve_device, resolve_precision
-from mapper.lulcformer.cpu_attention import multiplies_bf16_without_tiles
-from mapper.production.cluster import connected
+from mapper.inference.precision import resolve_device, resolve_precision
+from mapper.lulcformer.processor import bf16_products
+from mapper.production.cluster import BF16_ON_CPU, connected
 from mapper.production.estimate import Team
 from mapper.production.recipe import Recipe, Resources
 
@@ -66,10 +66,9 @@ def _resolved(device: str, precision: str) -> tuple[str, str]:
 
 
 def _arithmetic(device: str, precision: str) -> tuple[str, str, str]:
-    """The same of a worker, and what else decides its last digits."""
+    """The same of a worker, and its processor's products where these decide last digits, too."""
     found = _resolved(device, precision)
-    by_rows = found == ("cpu", Precision.BF16.value) and multiplies_bf16_without_tiles()
-    return *found, "without AMX" if by_rows else ""
+    return *found, bf16_products().value if found == BF16_ON_CPU else ""
 
 
 def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
@@ -80,7 +79,8 @@ def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
     """The device and precision of all workers.
 
     Args:
-        answers: by worker, device, precision, and what else decides its last digits.
+        answers: by worker, device, precision, and the processor's products where these decide
+            last digits, too.
 
     Raises:
         RequestError: they are not the same.
@@ -88,8 +88,8 @@ def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
     different = Counter(answers.values())
     if len(different) > 1:
         found = ", ".join(
-            f"{count} x {device}/{precision} {kind}".rstrip()
-            for (device, precision, kind), count in different.items()
+            f"{count} x {device}/{precision}" + (f" by {products}" if products else "")
+            for (device, precision, products), count in different.items()
         )
         alike = len({(device, precision) for device, precision, _ in different}) == 1
         remedy = "give --precision fp32" if alike else "give --device and --precision"

@@ -12,11 +12,11 @@ import mapper.lulcformer
 from mapper.dynamicworld.simulated_chips import simulated_chip
 from mapper.imagery.bands import Normalisation, normalise
 from mapper.imagery.composite import Composite
-from mapper.inference.precision import cpu_has_fast_bf16
 from mapper.inference.predict import Prediction, Predictor
 from mapper.land.grid import Region, Zone
 from mapper.lulcformer.checkpoint import load, model_of
 from mapper.lulcformer.folding import for_inference
+from mapper.lulcformer.processor import Bf16, bf16_products
 
 WEIGHTS = Path(mapper.lulcformer.__file__).parent / "weights" / "tiny.safetensors"
 SIDE_PX = 512
@@ -77,5 +77,5 @@ def test_shipped_weights_give_the_same_classes_with_products_in_fp16(
 
 def test_this_machine_names_what_it_computes_in() -> None:
     predictor = Predictor(load(WEIGHTS), "cpu")
-    assert predictor.precision.value == ("bf16" if cpu_has_fast_bf16() else "fp32")
+    assert predictor.precision.value == ("fp32" if bf16_products() is Bf16.NONE else "bf16")
     predictor.close()

@@ -12,18 +12,14 @@ import torch
 from mapper.errors import CheckpointError, RequestError
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES, Normalisation, normalise
 from mapper.imagery.composite import Composite
-from mapper.inference.precision import (
-    Precision,
-    cpu_has_fast_bf16,
-    resolve_device,
-    resolve_precision,
-)
+from mapper.inference.precision import Precision, resolve_device, resolve_precision
 from mapper.inference.predict import Prediction, Predictor
 from mapper.inference.windows import WINDOW_PX, needed_region, taper, windows_over
 from mapper.land.grid import Region, Zone
 from mapper.land.legend import CLASS_COUNT, CLASS_NAMES, NODATA
 from mapper.lulcformer.checkpoint import Checkpoint, model_of
 from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.lulcformer.processor import Bf16, bf16_products
 
 ZONE = Zone(32, False)
 TILE = Region(ZONE, 50_000, 510_000, 700, 500)
@@ -279,7 +275,7 @@ def test_half_precision_agrees_on_all_but_close_calls(
 def test_precision_follows_the_device() -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert resolve_precision(cuda) is Precision.FP16
-    assert (resolve_precision(cpu) is Precision.BF16) == cpu_has_fast_bf16()
+    assert (resolve_precision(cpu) is Precision.FP32) == (bf16_products() is Bf16.NONE)
     assert resolve_precision(cpu, "fp32") is Precision.FP32
     with pytest.raises(RequestError, match="fp16 needs a CUDA device"):
         resolve_precision(cpu, "fp16")

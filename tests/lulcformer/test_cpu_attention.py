@@ -14,6 +14,7 @@ from mapper.lulcformer.cpu_attention import attend_by_rows, powers_of_two
 from mapper.lulcformer.cpu_stream import bits_of
 from mapper.lulcformer.folding import for_inference
 from mapper.lulcformer.model import MICRO, LulcFormer
+from mapper.lulcformer.processor import Bf16
 
 
 def parts(heads: int, count: int, keys: int, width: int) -> list[Tensor]:
@@ -61,13 +62,6 @@ def test_the_cubic_is_as_near_to_powers_of_two_as_it_says() -> None:
     assert abs(cubic / 2**f - 1).max() < 1e-4
 
 
-def test_a_torch_that_does_not_tell_what_the_processor_can_leaves_attention_to_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not cpu_attention.multiplies_bf16_without_tiles()
-
-
 @pytest.mark.parametrize("most", [3e38, -2e38, 1e4, -1e4, 0.0])
 def test_any_size_of_scores_is_weighed(most: float) -> None:
     scores = torch.tensor([[most, most, most - abs(most) / 2, -3.3e38]]).bfloat16()
@@ -88,16 +82,16 @@ def test_what_is_no_number_is_passed_on(wrong: float) -> None:
     assert found[0, 1].all() and found.sum() == 160
 
 
-@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize("products", Bf16)
 def test_processors_with_bf16_products_but_no_tiles_attend_by_rows(
-    able: bool, monkeypatch: pytest.MonkeyPatch
+    products: Bf16, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cpu, "multiplies_bf16_without_tiles", lambda: able)
+    monkeypatch.setattr(cpu, "bf16_products", lambda: products)
     torch.manual_seed(0)
     model = LulcFormer(replace(MICRO, missing_token=True)).eval()
     half, whole = for_inference(model, torch.bfloat16), for_inference(model)
     ordinary = for_inference(model, torch.bfloat16, ordinary=True)
-    assert ways(half) == {attend_by_rows if able else attend}
+    assert ways(half) == {attend_by_rows if products is Bf16.VECTORS else attend}
     assert ways(whole) == ways(ordinary) == {attend}
 
 

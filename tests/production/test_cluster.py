@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -14,7 +15,15 @@ import torch
 from distributed import Client, LocalCluster, get_worker
 
 from mapper.errors import CheckpointError, RequestError
-from mapper.production.cluster import Network, connect, equip, own_gpu, predictor_here
+from mapper.lulcformer.processor import Bf16, bf16_products
+from mapper.production.cluster import (
+    Network,
+    NetworkPlugin,
+    connect,
+    equip,
+    own_gpu,
+    predictor_here,
+)
 from mapper.production.recipe import Resources
 
 
@@ -105,6 +114,18 @@ def test_a_worker_that_finds_another_network_stops_the_run(
             equip(client, network(micro_checkpoint, "0" * 64), own_process=True)
         with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
             equip(client, network(damaged), own_process=True)
+
+
+def test_a_worker_of_another_kind_does_not_join(micro_checkpoint: Path) -> None:
+    """The map would depend on who made a tile."""
+    mine = bf16_products()
+    other = next(kind for kind in Bf16 if kind is not mine)
+    half = replace(network(micro_checkpoint), precision="bf16")
+    with connect(Resources(), workers=1, tiles_per_worker=1) as client:
+        equip(client, half, own_process=True)
+        with pytest.raises(RequestError, match=f"by {mine.value}, others by {other.value}"):
+            client.register_plugin(NetworkPlugin(half, other, own_process=True), name="late")
+        client.register_plugin(NetworkPlugin(network(micro_checkpoint), other, True), name="exact")
 
 
 def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

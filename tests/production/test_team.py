@@ -10,22 +10,26 @@ from mapper.production.team import agreed
 
 def test_workers_that_agree_settle_device_and_precision() -> None:
     assert agreed({"a": ("cuda", "fp16", ""), "b": ("cuda", "fp16", "")}) == ("cuda", "fp16")
-    without = ("cpu", "bf16", "without AMX")
-    assert agreed({"a": without, "b": without}) == ("cpu", "bf16")
+    vectors = ("cpu", "bf16", "avx512_bf16")
+    assert agreed({"a": vectors, "b": vectors}) == ("cpu", "bf16")
 
 
 @pytest.mark.parametrize(
     ("other", "found", "remedy"),
     [
-        (("cpu", "bf16", ""), "2 x cpu/bf16 without AMX, 1 x cpu/bf16", "--precision fp32, or"),
-        (("cpu", "fp32", ""), "2 x cpu/bf16 without AMX, 1 x cpu/fp32", "--device and --precision"),
+        (
+            ("cpu", "bf16", "amx_bf16"),
+            "2 x cpu/bf16 by avx512_bf16, 1 x cpu/bf16 by amx_bf16",
+            "--precision fp32, or",
+        ),
+        (("cpu", "fp32", ""), "2 x cpu/bf16 by avx512_bf16, 1 x cpu/fp32", "--device and"),
         (("cuda", "fp16", ""), "1 x cuda/fp16", "give --device and --precision"),
     ],
 )
 def test_workers_that_would_compute_differently_are_refused(
     other: tuple[str, str, str], found: str, remedy: str
 ) -> None:
-    without = ("cpu", "bf16", "without AMX")
+    vectors = ("cpu", "bf16", "avx512_bf16")
     with pytest.raises(RequestError, match="would compute differently") as raised:
-        agreed({"a": without, "b": without, "c": other})
+        agreed({"a": vectors, "b": vectors, "c": other})
     assert found in str(raised.value) and remedy in str(raised.value)
