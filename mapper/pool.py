@@ -17,10 +17,17 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
+from dask.system import cpu_count
+
 from mapper.errors import OutputError
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
+
+
+def cores() -> int:
+    """How many this process may use: of the machine, by its affinity and its container's share."""
+    return cpu_count()
 
 
 @contextmanager

@@ -25,9 +25,7 @@ REPORT_BYTES = 2_000_000
 @click.option("--period", help="Of an archive only these days. [all]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--precision", default="auto", show_default=True, help="fp32, bf16, fp16 or auto.")
-@click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Windows at once."
-)
+@click.option("--threads", type=click.IntRange(1), help="Windows at once. [the cores]")
 @click.option("--out", type=PATH, help="Folder of the report. [only a summary is shown]")
 @debug_option
 def evaluate(
@@ -36,7 +34,7 @@ def evaluate(
     period: str | None,
     device: str,
     precision: str,
-    threads: int,
+    threads: int | None,
     out: Path | None,
     debug: bool,
     **options: Any,
@@ -56,6 +54,7 @@ def evaluate(
     from mapper.inference.judge import CaseJudged, judge
     from mapper.lulcformer.checkpoint import load, packaged
     from mapper.lulcformer.report import summary_lines, write_report
+    from mapper.pool import cores
     from mapper.production.progress import Counter
     from mapper.production.room import require_writable
 
@@ -77,7 +76,7 @@ def evaluate(
             cases,
             device=device,
             precision=precision,
-            threads=threads,
+            threads=threads or cores(),
             on_event=tell,
         )
     click.echo("\n".join(summary_lines(report)))

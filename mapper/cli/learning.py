@@ -51,7 +51,7 @@ recipe_options = together(
 @click.command()
 @recipe_options
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--workers", type=int, help="Processes that make chips. [the cores]")
+@click.option("--workers", type=click.IntRange(1), help="Processes that make chips. [the cores]")
 @click.option("--out", type=PATH, required=True, help="The .safetensors file to make.")
 @debug_option
 def train(
@@ -82,19 +82,18 @@ def train(
         require_compiler,
         require_start,
         training_files,
-        worker_count,
     )
     from mapper.cli.training_recipe import training_recipe
     from mapper.inference.precision import resolve_device
     from mapper.lulcformer import checkpoint
     from mapper.lulcformer.memory import keep_freed_memory
     from mapper.lulcformer.parallel import joined, own_device
+    from mapper.pool import cores
 
     given = {key: value for key, value in flags.items() if value != ()}
     recipe = training_recipe(recipe_file, given)
     where = own_device(torch.device(resolve_device(device)))
     files = training_files(out, recipe)
-    makers = worker_count(workers)
     require_chips((*recipe.chips, *recipe.validation))
     start = checkpoint.load(Path(recipe.start)) if recipe.start else None
     if start is not None:
@@ -106,7 +105,7 @@ def train(
         if processes.is_first:
             held.enter_context(only_training(files))
         console = Console(stderr=True, quiet=not processes.is_first)
-        lesson = _lesson(recipe, start, files, makers, console, processes)
+        lesson = _lesson(recipe, start, files, workers or cores(), console, processes)
         if where.type == "cpu":
             keep_freed_memory()
         trained = _trained(recipe, lesson, start, str(where), files, console, processes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ SIMULATED_BYTES = 10_000_000
 @area_options
 @click.option("--period", default=str(SIMULATED_PERIOD), show_default=True)
 @click.option("--out", type=PATH, default=Path("archive"), show_default=True, help="Folder.")
-@click.option("--workers", type=int, help="Processes. [the cores]")
+@click.option("--workers", type=click.IntRange(1), help="Processes. [the cores]")
 @debug_option
 def simulate(out: Path, period: str, workers: int | None, debug: bool, **options: Any) -> None:
     """Make an archive of simulated scenes, with the truth beside them.
@@ -39,6 +38,7 @@ def simulated_archive(
     area: Area, period: Period, folder: Path, workers: int | None, console: Console
 ) -> Path:
     """The index of the simulated archive in a folder, made where it is not there yet."""
+    from mapper.pool import cores
     from mapper.production.progress import Counter
     from mapper.production.room import require_writable
     from mapper.simulated.archive import simulate as make_archive
@@ -50,6 +50,6 @@ def simulated_archive(
             area.title,
             (period.start, period.end),
             folder,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or cores(),
             on_event=lambda event: count(event.done, event.total),
         )

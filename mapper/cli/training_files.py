@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,14 +205,3 @@ def require_start(start: Checkpoint, recipe: TrainingRecipe) -> None:
             f"the weights to start from, {recipe.start}, are {start.variant}, wanted "
             f"{recipe.network()}; give other weights"
         )
-
-
-def worker_count(wanted: int | None) -> int:
-    """Processes that make chips: as many as there are cores, unless told.
-
-    Raises:
-        RequestError: fewer than one.
-    """
-    if wanted is not None and wanted < 1:
-        raise RequestError(f"--workers is {wanted}, wanted at least 1")
-    return wanted or os.cpu_count() or 1

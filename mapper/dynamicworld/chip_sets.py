@@ -16,7 +16,7 @@ from torch import Tensor
 from mapper.dynamicworld.chips import framed, load_chip
 from mapper.imagery.bands import OPTICAL_BANDS, RADAR_BANDS, Normalisation, normalise
 from mapper.lulcformer.chips import Batch, Coding, TensorChips, concatenated
-from mapper.pool import Found, Given, in_order
+from mapper.pool import Found, Given, cores, in_order
 
 CODING = Coding.spanning(-10.0, 10.0, torch.uint16)
 """What is clipped to its 1st and 99th percentile lies at most 9.95 deviations, the root of 99, from
@@ -152,8 +152,7 @@ def read_ahead(function: Callable[[Given], Found], given: Iterable[Given]) -> It
 
 def readers() -> int:
     """How many threads read: the cores, shared with the other processes that torchrun started."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(MOST_READERS, (cores or 1) // processes_here()))
+    return max(1, min(MOST_READERS, cores() // processes_here()))
 
 
 def processes_here() -> int:

@@ -6,7 +6,6 @@ device's work, in float32. Runs on torch's CPU device as well, which is how it i
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from mapper.inference.precision import Precision, no_number, repeatable
 from mapper.inference.staging import Inbox, Lane, Outbox, current, fastest, stay_on
 from mapper.inference.windows import STRIDE_PX, Seams, cell_of, taper
 from mapper.land.grid import Region
+from mapper.pool import cores
 
 BATCH = 16
 """Windows per batch on a GPU."""
@@ -62,7 +62,7 @@ class OnDevice:
         """
         self._precision, self._device, self._batch = precision, device, batch
         self._lock = Lock()
-        cutters = min(MOST_CUTTERS, os.cpu_count() or 1)
+        cutters = min(MOST_CUTTERS, cores())
         self.threads = ThreadPoolExecutor(cutters, "cutter", partial(stay_on, device))
         self._answers = Answers(network, normalisation, temperature).to(device)
         self._edges = torch.from_numpy(taper()).to(device)

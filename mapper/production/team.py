@@ -9,13 +9,13 @@ from math import ceil
 from typing import Any
 
 import torch
-from dask.system import CPU_COUNT
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from mapper.errors import RequestError
 from mapper.inference.precision import resolve_device, resolve_precision
 from mapper.lulcformer.processor import bf16_products
+from mapper.pool import cores
 from mapper.production.cluster import BF16_ON_CPU, connected
 from mapper.production.estimate import Team
 from mapper.production.recipe import Recipe, Resources
@@ -53,10 +53,10 @@ def team_for(resources: Resources, device: str, tiles: int) -> Team:
     else:
         at_once = resources.tiles_per_worker or 1
         by_memory = int(MEMORY_LIMIT // WORKER_BYTES)
-        workers = resources.workers or max(1, min(CPU_COUNT // THREADS_PER_WORKER, by_memory))
+        workers = resources.workers or max(1, min(cores() // THREADS_PER_WORKER, by_memory))
     # More workers than tiles would idle; the tiles there are get their cores.
     workers = max(1, min(workers, ceil(tiles / at_once)))
-    return Team(workers, at_once, resources.threads or max(1, CPU_COUNT // (workers * at_once)))
+    return Team(workers, at_once, resources.threads or max(1, cores() // (workers * at_once)))
 
 
 def _resolved(device: str, precision: str) -> tuple[str, str]:
@@ -105,10 +105,10 @@ def _team_there(client: Client, resources: Resources) -> Team:
     """The workers of a scheduler that is already there."""
     workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
     slots = [int(worker["nthreads"]) for worker in workers.values()]
-    cores: dict[str, int] = client.run(lambda: CPU_COUNT)
+    found: dict[str, int] = client.run(cores)
     beside = Counter(worker["host"] for worker in workers.values())
     threads = min(
-        cores.get(address, 1) // (beside[worker["host"]] * int(worker["nthreads"]))
+        found.get(address, 1) // (beside[worker["host"]] * int(worker["nthreads"]))
         for address, worker in workers.items()
     )
     return Team(len(slots), max(slots), resources.threads or max(1, threads))
