@@ -20,6 +20,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacing:
+    """A finished map of the same area and days lies there, made with other settings; it goes."""
+
+    settings: tuple[str, ...]
+    """Those that differ, such as "optical_looks 4, now 2"."""
+
+
+@dataclass(frozen=True, slots=True)
 class TileKept:
     """A tile was already there, made from the same things."""
 
@@ -92,5 +100,5 @@ class Ended:
     """Of those, tiles that lack too many."""
 
 
-Event = Planned | TileKept | TileDone | TileFailed | Finishing | Ended
+Event = Planned | Replacing | TileKept | TileDone | TileFailed | Finishing | Ended
 Listener = Callable[[Event], None]

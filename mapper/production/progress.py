@@ -21,6 +21,7 @@ from mapper.production.events import (
     Event,
     Finishing,
     Planned,
+    Replacing,
     TileDone,
     TileFailed,
     TileKept,
@@ -81,7 +82,7 @@ class Bar:
             self.progress.advance(self.task)
         lossy = isinstance(event, TileDone) and event.losses.failed
         short = isinstance(event, Ended) and event.lossy
-        if lossy or short or isinstance(event, Planned | TileFailed):
+        if lossy or short or isinstance(event, Planned | Replacing | TileFailed):
             self.progress.console.print(sentence(event), markup=False, highlight=False)
         if isinstance(event, Finishing):
             self.progress.update(self.task, description=event.what)
@@ -152,6 +153,8 @@ def sentence(event: Event) -> str:
                 f"mapping {plan.area.title} {plan.recipe.period}{scenes} into {folder}: "
                 f"{len(plan.tiles)} tiles, {plan.windows} windows, about {plan.seconds:.0f} s"
             )
+        case Replacing(settings):
+            return f"replacing the map that is there, made with {'; '.join(settings)}"
         case TileKept(tile, lossy):
             without = ", without scenes that could not be read" if lossy else ""
             return f"tile {tile} is there already{without}"

@@ -17,7 +17,8 @@ ALL_LOOKS = "all"
 PACKAGED = "packaged"
 """How a recipe's text names the weights that come with the package."""
 AUTO = "auto"
-"""How a recipe leaves a decision to the program; the recipe written beside a map has the answer."""
+"""How a recipe leaves a decision to the program; the one beside a map has device and precision as
+they were decided."""
 PRECISIONS = (AUTO, "fp32", "bf16", "fp16")
 NOT_IN_PIXELS = frozenset({"archive", "checkpoint", "cloud_weights", "crs", "tile_px"})
 """Settings that do not enter a tile's content key by name: scenes carry their own addresses, the

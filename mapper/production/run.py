@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from mapper.imagery.warm import warm_up
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.maps.cog import reason
 from mapper.maps.patchwork import FinishedTile
-from mapper.maps.publish import clean_leftovers, is_published
+from mapper.maps.publish import DONE_NAME, clean_leftovers, is_published
 from mapper.maps.stac import Facts
 from mapper.production.cluster import Network, connect, equip
 from mapper.production.drive import ClusterGoneError, Lost, drive
@@ -26,6 +27,7 @@ from mapper.production.events import (
     Finishing,
     Listener,
     Planned,
+    Replacing,
     TileDone,
     TileFailed,
     TileKept,
@@ -35,7 +37,7 @@ from mapper.production.journal import Journal, content_key
 from mapper.production.mosaic import national_products, withdraw
 from mapper.production.plan import Plan
 from mapper.production.prepare import checkpoint_path, scenes_of
-from mapper.production.recipe import Resources
+from mapper.production.recipe import Recipe, Resources
 from mapper.production.room import make_folder, require_writable
 from mapper.production.software import software
 from mapper.production.tally import Tally
@@ -102,6 +104,8 @@ def record(event: Event, journal: Journal) -> None:
                 estimated_read_bytes=plan.read_bytes,
                 notes=list(plan.notes),
             )
+        case Replacing(settings):
+            journal.append("map replaced", settings=list(settings))
         case TileDone(tile, losses=losses):
             _record_reads(tile, losses.failed, journal)
             facts = asdict(event) | {"losses": len(losses.failed), "degraded": losses.degraded}
@@ -139,6 +143,9 @@ def _run(
     jobs = [job_of(planned, plan, folder, facts) for planned in plan.tiles]
     tally = Tally.of(jobs, retry_lossy)
     if not is_published(folder, national_key(plan, tally.keys(jobs))):
+        changed = changed_settings(folder, plan.recipe)
+        if changed:
+            tell(Replacing(changed))
         withdraw(folder)  # or they would pass for those of this recipe
     _write_recipe(plan, folder)
     write_scene_list(folder / SCENES_NAME, scenes_of(plan))
@@ -189,6 +196,20 @@ def facts_of(plan: Plan, network: Checkpoint) -> Facts:
         precision=plan.recipe.precision,
         simulated=plan.simulated,
         notes=plan.notes,
+    )
+
+
+def changed_settings(folder: Path, recipe: Recipe) -> tuple[str, ...]:
+    """In what the finished map in a folder was made otherwise; nothing where there is none."""
+    if not (folder / DONE_NAME).exists():
+        return ()
+    try:
+        before = tomllib.loads((folder / RECIPE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # without its recipe nobody can tell
+        return ()
+    now = recipe.to_dict().items()
+    return tuple(
+        f"{key} {before[key]}, now {value}" for key, value in now if before.get(key, value) != value
     )
 
 

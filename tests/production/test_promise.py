@@ -154,9 +154,11 @@ def test_another_setting_makes_its_tiles_anew(
     request_small.finished(
         in_peace.parent, "--tile-size", "1024", "--workers", "2", "--max-cloud", "60"
     )
-    *_, last = read_journal(in_peace / "journal.jsonl")
+    *lines, last = read_journal(in_peace / "journal.jsonl")
     assert (last["event"], last["done"], last["kept"]) == ("run ended", 1, 0)
     assert sha256(in_peace / "observations.tif") != before
+    told = [line["settings"] for line in lines if line["event"] == "map replaced"]
+    assert told == [["max_cloud_percent 90.0, now 60.0"]]
 
 
 @pytest.mark.slow
