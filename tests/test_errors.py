@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from shapely import box
+from shapely.geometry import mapping
 
 from mapper.cli import command_line
 from mapper.lulcformer import checkpoint
@@ -166,6 +168,22 @@ def test_too_much_cloud_says_how_much_the_clearest_has(
     said = fails(4, "run", *request_small, "--period", "2024-08")
     assert "clearest has 78 %" in said
     assert "--max-cloud" in said
+
+
+def test_a_clear_scene_beside_the_area_makes_no_map_of_it(
+    fails: Fails, request_small: list[str], small_archive: Path, tmp_path: Path
+) -> None:
+    """Scenes are chosen for whole MGRS tiles; the clear one shows another corner of this one."""
+    index = json.loads(small_archive.read_text())
+    for item in index["features"]:
+        for asset in item["assets"].values():
+            asset["href"] = str(small_archive.parent / asset["href"])
+        if item["properties"].get("eo:cloud_cover", 100) < 60:
+            item["geometry"] = mapping(box(9.61, 47.1, 9.7, 47.2))
+    elsewhere = tmp_path / "items.json"
+    elsewhere.write_text(json.dumps(index))
+    said = fails(4, "run", *request_small, "--archive", elsewhere)
+    assert "every Sentinel-2 scene over corner" in said and "clearest has 78 %" in said
 
 
 # 5: the checkpoint

@@ -16,14 +16,10 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import RequestError, SceneError
 from mapper.imagery.bands import Sensor
+from mapper.imagery.doubles import without_doubles
 from mapper.imagery.ground import sampled
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import SCL, TITLES, Scene, grouped, in_order
-
-_DOUBLE_SHARE = 0.9
-"""A scene with this share of its footprint in a newer one of the same overpass is its double;
-halves of a split scene and neighbouring slices of a radar pass share a few percent. A scene that
-shows more than a newer one does is kept, or ground would be lost."""
 
 
 class Rule(Enum):
@@ -243,41 +239,13 @@ def _corrected(scenes: list[Scene], allow_grd: bool) -> _Outcome:
 
 
 def _newest(scenes: list[Scene]) -> _Outcome:
-    """Of scenes that show the same ground in the same overpass, the latest processing.
-
-    An archive may hold one overpass of one place twice (processed again), or in two items that
-    show a half each; only the former are doubles, and their footprints tell. A scene is held
-    against every newer one, whatever became of that: scenes elsewhere must not decide about it.
-    """
-    kept: list[Scene] = []
-    dropped: list[Verdict] = []
-    for _, group in grouped(scenes, lambda s: (s.datatake, s.place)):
-        newer: list[Scene] = []
-        for scene in sorted(group, key=_recency, reverse=True):
-            double = next((other for other in newer if _same_ground(scene, other)), None)
-            newer.append(scene)
-            if double is None:
-                kept.append(scene)
-            else:
-                reason = f"is an older double of {double.id}"
-                dropped.append(Verdict(scene, False, Rule.DOUBLE, reason))
+    """Of scenes that show the same ground in the same overpass, the latest processing."""
+    kept, doubles = without_doubles(scenes)
+    dropped = [
+        Verdict(scene, False, Rule.DOUBLE, f"is an older double of {newer.id}")
+        for scene, newer in doubles
+    ]
     return kept, dropped
-
-
-def _same_ground(scene: Scene, newer: Scene) -> bool:
-    """Whether most of a scene's footprint is in the newer one's."""
-    shared = scene.footprint.intersection(newer.footprint).area
-    return bool(shared >= _DOUBLE_SHARE * scene.footprint.area)
-
-
-def _recency(scene: Scene) -> tuple[bool, tuple[int, ...], str, str]:
-    return (scene.terrain_corrected, _version(scene.baseline), scene.generated, scene.id)
-
-
-def _version(baseline: str | None) -> tuple[int, ...]:
-    """Baseline as numbers, so that 10.00 comes after 05.09; unknown comes first."""
-    digits = (baseline or "").split(".")
-    return tuple(int(part) for part in digits if part.isdigit())
 
 
 def _clear_enough(scenes: list[Scene], max_percent: float) -> _Outcome:
@@ -392,11 +360,11 @@ def _nth(rank: int) -> str:
 
 def _why_nothing(selection: Selection, choice: Choice, where: str, allow_radar_only: bool) -> str:
     """One line for a person: what was found, and what to change."""
-    seen = [item.scene for item in selection.dropped if item.scene.sensor is Sensor.OPTICAL]
-    usable = [scene for scene in seen if not scene.missing]
-    if usable:
-        covers = [scene.cloud_percent or 0.0 for scene in usable]
-        clearest = min(cover for cover in covers if cover > choice.max_cloud_percent)
+    optical = [item for item in selection.dropped if item.scene.sensor is Sensor.OPTICAL]
+    covers = [item.scene.cloud_percent or 0.0 for item in optical if item.rule is Rule.CLOUD]
+    seen = [item.scene for item in optical if item.rule is Rule.BANDS]
+    if covers:
+        clearest = min(covers)
         return (
             f"every Sentinel-2 scene over {where} is cloudier than {choice.max_cloud_percent:g} %"
             f" (the clearest has {clearest:.0f} %); raise --max-cloud or widen --period"

@@ -97,12 +97,12 @@ class Look:
 def looks_of(kept: Iterable[Scene], zone: Zone) -> tuple[Look, ...]:
     """The overpasses that a selection shows, in the one order they are always combined in.
 
-    Inside a look the scenes of the zone's own grid come first, because they are read without
-    resampling; then by place and id.
+    Inside a look terrain-corrected scenes come first; then those of the zone's own grid, because
+    they are read without resampling; then by place and id.
     """
 
-    def rank(scene: Scene) -> tuple[bool, str, str]:
-        return (scene.epsg != zone.epsg, scene.place, scene.id)
+    def rank(scene: Scene) -> tuple[bool, bool, str, str]:
+        return (not scene.terrain_corrected, scene.epsg != zone.epsg, scene.place, scene.id)
 
     looks = []
     for _, group in grouped(kept, lambda s: (s.sensor.value, s.datatake)):

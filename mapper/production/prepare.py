@@ -10,7 +10,7 @@ import shapely
 from mapper.errors import RequestError
 from mapper.imagery.archives import SIMULATED, archive
 from mapper.imagery.bands import OPTICAL_NAMES, RADAR_NAMES
-from mapper.imagery.choice import Selection, choose
+from mapper.imagery.choice import Selection, choose, require_some
 from mapper.imagery.faults import is_remote
 from mapper.imagery.scene_list import SceneList
 from mapper.imagery.search import search, surroundings
@@ -132,20 +132,26 @@ def _is_local(selection: Selection) -> bool:
 def _chosen(request: Request) -> Selection:
     """The scenes of the archive, each kept or dropped, that may show the area."""
     recipe, ground = request.recipe, request.area.geometry
-    if request.frozen is not None:
-        return request.frozen.selection.near(surroundings(ground))
-    selection = choose(
-        search(
+    if request.frozen is None:
+        scenes = search(
             archive(recipe.archive),
             ground,
             recipe.period,
             whole_orbits=recipe.radar_looks is not None,
-        ),
-        recipe.choice,
-        area=request.area.title,
-        period=recipe.period,
-        allow_radar_only=recipe.allow_radar_only,
-    )
+        )
+        selection = choose(
+            scenes,
+            recipe.choice,
+            area=request.area.title,
+            period=recipe.period,
+            allow_radar_only=recipe.allow_radar_only,
+        )
+    else:
+        selection = request.frozen.selection
+    # The choice is among whole MGRS tiles and what lies around: not all of it shows the area.
+    shapely.prepare(ground)
+    where = f"{request.area.title} in {recipe.period}"
+    require_some(selection.near(ground), recipe.choice, where, recipe.allow_radar_only)
     return selection.near(surroundings(ground))
 
 

@@ -212,6 +212,19 @@ def test_an_older_slice_that_shows_more_than_a_newer_one_is_no_double() -> None:
     assert told["r0"][1] == "is an older double of r3"
 
 
+@pytest.mark.parametrize(("beyond_deg", "kept"), [(0.003, {"r2"}), (0.05, {"r1", "r2"})])
+def test_an_older_radar_slice_is_no_double_where_it_alone_shows_ground(
+    beyond_deg: float, kept: set[str]
+) -> None:
+    """A district on the ground beyond would find the older slice alone, and its country both."""
+    grounds = {"r1": shapely.box(8, 47, 9, 48 + beyond_deg), "r2": shapely.box(8, 47, 9, 48)}
+    slices = [
+        scene(name, Sensor.RADAR, place="R066", datatake="take", footprint=ground)
+        for name, ground in grounds.items()
+    ]
+    assert set(ids(choose(slices, Choice(), allow_radar_only=True).kept)) == kept
+
+
 def test_a_clear_sliver_at_the_edge_of_a_swath_pushes_nothing_out() -> None:
     sliver = scene("sliver", day=1, cloud=0, footprint=SLIVER)
     whole = scene("whole", day=2, cloud=30)
