@@ -12,18 +12,21 @@ from contextlib import contextmanager
 from enum import Enum
 
 import torch
+from torch.nn.attention import sdpa_kernel
 
 from mapper.errors import CheckpointError, RequestError
 from mapper.land.grid import Region
+from mapper.lulcformer.blocks import ATTENTION_ON_GPU
 from mapper.lulcformer.processor import Bf16, bf16_products
 from mapper.lulcformer.settings import PRECISIONS
 
 _COARSE_PRODUCTS = (
     "allow_tf32",
+    "allow_fp16_accumulation",
     "allow_fp16_reduced_precision_reduction",
     "allow_bf16_reduced_precision_reduction",
 )
-"""Torch's names of what CUDA may do to a matrix product to be faster."""
+"""Torch's names of what CUDA may do to a matrix product to be faster; an old torch lacks some."""
 
 
 class Precision(Enum):
@@ -79,17 +82,30 @@ def resolve_precision(device: torch.device, wanted: str = "auto") -> Precision:
     return Precision(wanted)
 
 
+def arithmetic(device: torch.device, precision: Precision) -> str:
+    """What else than device and precision decides the last digits of an answer, in words; "" for
+    nothing that is known. Workers of one run have to agree in it."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        return f"{name}, torch {torch.__version__}, cuDNN {cudnn}"
+    return bf16_products().value if precision is Precision.BF16 else ""
+
+
 @contextmanager
 def repeatable() -> Iterator[None]:
     """The same kernels every time, and on CUDA no format coarser than was asked for: no TF32 in
     place of float32, no sums in float16 or bfloat16."""
     products = torch.backends.cuda.matmul
-    before = {name: getattr(products, name) for name in _COARSE_PRODUCTS}
-    for name in _COARSE_PRODUCTS:
+    before = {name: getattr(products, name) for name in _COARSE_PRODUCTS if hasattr(products, name)}
+    for name in before:
         setattr(products, name, False)
     try:
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        with (
+            torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ),
+            sdpa_kernel(ATTENTION_ON_GPU),
         ):
             yield
     finally:

@@ -145,6 +145,10 @@ class Outbox:
 Step = Callable[..., Iterable[Tensor]]
 
 
+class NotRecordableError(RuntimeError):
+    """A function runs on the device, but its kernels cannot be recorded."""
+
+
 class Recorded:
     """A function of tensors of fixed shapes, replayed as a CUDA graph: one launch for hundreds."""
 
@@ -152,7 +156,8 @@ class Recorded:
         """Run a few times beside the current stream, then record.
 
         Raises:
-            RuntimeError: something in it cannot be recorded.
+            NotRecordableError: something in it cannot be recorded.
+            RuntimeError: it does not run at all.
         """
         # A recording knows where its weights lie, but does not keep them there.
         self._step = step
@@ -164,9 +169,14 @@ class Recorded:
                 step(*self._inputs)
         torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads may read, write or map meanwhile: only this one's calls are recorded.
-        with torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local"):
-            self._outputs = list(step(*self._inputs))
+        try:
+            # Other threads may read, write or map meanwhile: only this one's calls are recorded.
+            with torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local"):
+                self._outputs = list(step(*self._inputs))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise NotRecordableError(str(error)) from error
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         """The outputs, in memory of their own: the next replay writes over the recorded ones."""
@@ -184,7 +194,7 @@ def fastest(step: Step, examples: list[Tensor]) -> Step:
         # A recording that fails half-way leaves its own stream as the current one.
         with torch.cuda.stream(torch.cuda.current_stream(examples[0].device)):
             return Recorded(step, examples)
-    except RuntimeError as error:
+    except NotRecordableError as error:
         log.warning("no CUDA graph, each kernel is launched by itself, which is slow: %s", error)
         return step
 

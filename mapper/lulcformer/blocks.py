@@ -13,6 +13,7 @@ from math import sqrt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
 
 BLOCK_EPS = 1e-6
 """LayerNorm epsilon inside the blocks and after each stage."""
@@ -27,6 +28,15 @@ MLP_RATIO = 4
 LEAST_HEAD_WIDTH = 16
 """Channels that a head has at least where attention is computed on a CPU: with 8, as in the radar
 branch of `tiny`, torch's kernels take 1.3 to 1.6 times as long (`tests/bench/bench_heads.py`)."""
+
+
+ATTENTION_ON_GPU = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
+"""Attention that every CUDA build of torch has. cuDNN's is preferred by some builds and missing in
+others, and has other last digits."""
 
 
 def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:

@@ -176,7 +176,9 @@ def near(sets: Sequence[Chips], device: torch.device) -> list[Chips]:
 
     Others stay where they are, and each batch is moved as it is taken.
     """
-    room = torch.cuda.mem_get_info(device)[0] / 2 if device.type == "cuda" else inf
+    room = inf
+    if device.type == "cuda":  # without a number it is the current one, which an old torch refuses
+        room = torch.cuda.mem_get_info(None if device.index is None else device)[0] / 2
     placed: list[Chips] = []
     for chips in sets:
         if isinstance(chips, TensorChips) and chips.nbytes <= room:

@@ -53,6 +53,10 @@ class Processes:
         each = parts // self.count
         return range(self.rank * each, (self.rank + 1) * each)
 
+    def among(self, things: int) -> range:
+        """Which of so many things are this process's; none, if there are too few."""
+        return range(self.rank, things, self.count)
+
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors of one type by their sums over all processes."""
         if self.count == 1 or not tensors:

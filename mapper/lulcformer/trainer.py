@@ -176,7 +176,7 @@ class Trainer:
 
     def validate(self, chips: Chips) -> Validated:
         """Try the averaged weights with both sensors and with each alone; keep them if best."""
-        mine = Some(chips, torch.arange(self.processes.rank, len(chips), self.processes.count))
+        mine = Some(chips, torch.tensor(self.processes.among(len(chips)), dtype=torch.int64))
         confusions = {
             seen: score(
                 self.average.model,

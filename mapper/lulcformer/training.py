@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import sdpa_kernel
 
 from mapper.errors import RequestError
+from mapper.lulcformer.blocks import ATTENTION_ON_GPU
 from mapper.lulcformer.chips import Chips
 from mapper.lulcformer.events import Event, Learned
 from mapper.lulcformer.model import LulcFormer, Variant
@@ -87,7 +89,8 @@ def train(
         _require_one_step(trainer, processes)
         tell = on_event if processes.is_first else _ignore
         try:
-            _go_on(trainer, training_chips, validation_chips, tell, keep)
+            with sdpa_kernel(ATTENTION_ON_GPU):
+                _go_on(trainer, training_chips, validation_chips, tell, keep)
         except torch.OutOfMemoryError as error:
             raise RequestError(
                 f"{settings.device} has too little memory for a batch of {settings.batch} in "

@@ -23,17 +23,13 @@ from distributed import Client, LocalCluster, WorkerPlugin, get_worker
 
 from mapper.errors import CheckpointError, MapperError, RequestError
 from mapper.imagery.warm import warm_up
-from mapper.inference.precision import Precision
+from mapper.inference.precision import Precision, arithmetic, resolve_device
 from mapper.inference.predict import Predictor
 from mapper.lulcformer import checkpoint
-from mapper.lulcformer.processor import Bf16, bf16_products
 from mapper.production.recipe import Resources
 
 CONNECT_S = 60
 """How long a scheduler may take to answer, and then to have a first worker."""
-
-BF16_ON_CPU = ("cpu", Precision.BF16.value)
-"""Where the last digits of an answer depend on which products the processor has."""
 
 SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # a worker holds no tile it cannot start
@@ -73,11 +69,23 @@ class Network:
         """The same for equal networks, so that a later run on the same cluster finds its own."""
         return f"mapper-{self.digest[:16]}-{self.device}-{self.precision}-{self.threads}"
 
+    def device_of(self, place: int | None) -> str:
+        """The device of one worker.
+
+        Args:
+            place: of this worker among those of one machine, each of which takes the next GPU.
+        """
+        return self.device if place is None else own_gpu(self.device, place)
+
+    def arithmetic(self, place: int | None = None) -> str:
+        """What decides the last digits of a worker's answers; see `inference.precision`."""
+        return arithmetic(resolve_device(self.device_of(place)), Precision(self.precision))
+
     def load(self, place: int | None = None) -> Predictor:
         """The network in memory, ready to predict.
 
         Args:
-            place: of this worker among those of one machine, each of which takes the next GPU.
+            place: see `device_of`.
 
         Raises:
             CheckpointError: the file is missing, damaged, or not the one the driver saw.
@@ -90,8 +98,7 @@ class Network:
                 f"checkpoint {self.path} has digest {found.digest[:12]} on this worker, "
                 f"{self.digest[:12]} on the driver; give every worker the same file"
             )
-        device = self.device if place is None else own_gpu(self.device, place)
-        return Predictor(found, device, self.precision, self.threads)
+        return Predictor(found, self.device_of(place), self.precision, self.threads)
 
 
 def own_gpu(device: str, place: int) -> str:
@@ -103,9 +110,10 @@ def own_gpu(device: str, place: int) -> str:
 class NetworkPlugin(WorkerPlugin):
     """Loads the network when a worker starts; tasks find it under the plugin's name."""
 
-    def __init__(self, network: Network, products: Bf16, own_process: bool) -> None:
+    def __init__(self, network: Network, arithmetic: str, own_process: bool) -> None:
         self.network = network
-        self.products = products
+        self.arithmetic = arithmetic
+        """Of the worker that was asked first; one with another refuses."""
         self.own_process = own_process
         self.name = network.plugin_name
 
@@ -114,24 +122,24 @@ class NetworkPlugin(WorkerPlugin):
         if self.own_process and threading.current_thread() is threading.main_thread():
             # Ctrl-C reaches the whole process group; the driver alone answers it.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        require_products(self.network, self.products)
+        # Workers of our own are named by number; elsewhere each is told its GPU by who starts it.
+        place = int(worker.name) if self.own_process else None
+        require_same(self.network.arithmetic(place), self.arithmetic)
         still_profiler(worker)
         warm_up()  # its disk may be another one than the driver's
-        # Workers of our own are named by number; elsewhere each is told its GPU by who starts it.
-        self.predictor = self.network.load(int(worker.name) if self.own_process else None)
+        self.predictor = self.network.load(place)
 
 
-def require_products(network: Network, wanted: Bf16) -> None:
+def require_same(found: str, wanted: str) -> None:
     """Refuse a worker whose answers would end in other digits than those of the others.
 
     Raises:
-        RequestError: the network computes in bf16, and this processor has other products of it.
+        RequestError: its arithmetic is another one.
     """
-    found = bf16_products()
-    if (network.device, network.precision) == BF16_ON_CPU and found is not wanted:
+    if found != wanted:
         raise RequestError(
-            f"this worker multiplies bf16 by {found.value}, others by {wanted.value}, and the map "
-            "would depend on who made a tile; give --precision fp32, or workers of one kind"
+            f"this worker computes by {found}, others by {wanted}, and the map would depend on who "
+            "made a tile; take workers of one kind, or give --precision fp32 where they are CPUs"
         )
 
 
@@ -227,9 +235,9 @@ def equip(client: Client, network: Network, own_process: bool) -> None:
         RequestError: workers would compute differently.
     """
     one_worker = next(iter(client.scheduler_info()["workers"]))
-    products = client.run(bf16_products, workers=[one_worker])[one_worker]
+    told = client.run(network.arithmetic, workers=[one_worker])[one_worker]
     try:
-        plugin = NetworkPlugin(network, products, own_process)
+        plugin = NetworkPlugin(network, told, own_process)
         client.register_plugin(plugin, name=network.plugin_name)
     except MapperError:
         raise

@@ -13,10 +13,9 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from mapper.errors import RequestError
-from mapper.inference.precision import resolve_device, resolve_precision
-from mapper.lulcformer.processor import bf16_products
+from mapper.inference.precision import arithmetic, resolve_device, resolve_precision
 from mapper.pool import cores
-from mapper.production.cluster import BF16_ON_CPU, connected
+from mapper.production.cluster import connected
 from mapper.production.estimate import Team
 from mapper.production.recipe import Recipe, Resources
 
@@ -35,7 +34,7 @@ def settled(recipe: Recipe, resources: Resources) -> Recipe:
         RequestError: the device is not there, or workers of one cluster differ.
     """
     if resources.scheduler is None:
-        device, precision = _resolved(recipe.device, recipe.precision)
+        device, precision, _ = _resolved(recipe.device, recipe.precision)
     else:
         with connected(resources.scheduler) as client:
             device, precision = _agreed(client, recipe)
@@ -59,28 +58,22 @@ def team_for(resources: Resources, device: str, tiles: int) -> Team:
     return Team(workers, at_once, resources.threads or max(1, cores() // (workers * at_once)))
 
 
-def _resolved(device: str, precision: str) -> tuple[str, str]:
-    """Device and precision as this process would choose them."""
-    found = resolve_device(device)
-    return str(found), resolve_precision(found, precision).value
-
-
-def _arithmetic(device: str, precision: str) -> tuple[str, str, str]:
-    """The same of a worker, and its processor's products where these decide last digits, too."""
-    found = _resolved(device, precision)
-    return *found, bf16_products().value if found == BF16_ON_CPU else ""
+def _resolved(wanted_device: str, wanted_precision: str) -> tuple[str, str, str]:
+    """Device and precision as this process would choose them, and what else decides last digits."""
+    device = resolve_device(wanted_device)
+    precision = resolve_precision(device, wanted_precision)
+    return str(device), precision.value, arithmetic(device, precision)
 
 
 def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
-    return agreed(client.run(_arithmetic, recipe.device, recipe.precision))
+    return agreed(client.run(_resolved, recipe.device, recipe.precision))
 
 
 def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
     """The device and precision of all workers.
 
     Args:
-        answers: by worker, device, precision, and the processor's products where these decide
-            last digits, too.
+        answers: by worker, device, precision, and what else decides the last digits.
 
     Raises:
         RequestError: they are not the same.
@@ -88,14 +81,19 @@ def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:
     different = Counter(answers.values())
     if len(different) > 1:
         found = ", ".join(
-            f"{count} x {device}/{precision}" + (f" by {products}" if products else "")
-            for (device, precision, products), count in different.items()
+            f"{count} x {device}/{precision}" + (f" by {rest}" if rest else "")
+            for (device, precision, rest), count in different.items()
         )
-        alike = len({(device, precision) for device, precision, _ in different}) == 1
-        remedy = "give --precision fp32" if alike else "give --device and --precision"
+        settled = {(device, precision) for device, precision, _ in different}
+        if len(settled) > 1:
+            remedy = "give --device and --precision, or workers of one kind"
+        elif settled == {("cpu", "bf16")}:
+            remedy = "give --precision fp32, or workers of one kind"
+        else:
+            remedy = "take workers of one kind"
         raise RequestError(
             f"the workers would compute differently ({found}) and the map would depend on who made "
-            f"a tile; {remedy}, or workers of one kind"
+            f"a tile; {remedy}"
         )
     device, precision, _ = next(iter(different))
     return device, precision

@@ -26,7 +26,7 @@ from mapper.land.grid import Region
 from mapper.land.legend import CLASS_COUNT
 from mapper.lulcformer.checkpoint import Checkpoint
 from mapper.lulcformer.folding import for_inference
-from mapper.lulcformer.model import LulcFormer
+from mapper.lulcformer.model import VARIANTS, LulcFormer
 
 CPU = torch.device("cpu")
 TILE = Region(ZONE, 50_000, 510_000, 420, 300)
@@ -265,6 +265,31 @@ def test_on_cuda_the_network_is_recorded_and_replays_what_it_is_given(
     assert bool(finite.all())
     assert float((replayed - plain).abs().max()) < 1e-5
     predictor.close()
+
+
+@needs_cuda
+@pytest.mark.parametrize("variant", ["micro", "tiny", "base"])
+def test_on_cuda_an_answer_does_not_depend_on_its_place_in_a_batch(
+    variant: str, ground: Composite, checkpoint: Checkpoint
+) -> None:
+    """A window at the edge of two tiles is answered twice, among other neighbours."""
+    sizes = replace(VARIANTS[variant], missing_token=True)
+    torch.manual_seed(0)
+    fresh = replace(checkpoint, variant=sizes, weights=LulcFormer(sizes).state_dict())
+    predictor = Predictor(fresh, "cuda", "fp16")
+    engine = predictor._engine
+    assert isinstance(engine, OnDevice)
+    one, *others = windows_touching(TILE, everywhere(TILE))
+    found = []
+    with torch.inference_mode():
+        for place in range(engine._batch):
+            around = [others[(place + n) % len(others)] for n in range(engine._batch)]
+            batch = [*around[:place], one, *around[place + 1 :]]
+            with engine._cutting(ground, [batch]):
+                answers, _ = engine._weighted(engine._edges)
+            found.append(answers[place].cpu())
+    predictor.close()
+    assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 @needs_cuda

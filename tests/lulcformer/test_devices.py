@@ -16,11 +16,12 @@ from torch import Generator
 from mapper.errors import RequestError
 from mapper.lulcformer.augment import NONE, Augmentation, augment
 from mapper.lulcformer.averages import MovingAverage, PartStatistics
-from mapper.lulcformer.chips import Coding, TensorChips
+from mapper.lulcformer.chips import Coding, Some, TensorChips
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import MICRO, LulcFormer
-from mapper.lulcformer.parallel import joined, own_device
+from mapper.lulcformer.parallel import Processes, joined, own_device
 from mapper.lulcformer.settings import TrainingSettings
+from mapper.lulcformer.trainer import Trainer
 from mapper.lulcformer.training import train
 
 META = torch.device("meta")
@@ -72,6 +73,18 @@ def test_a_training_goes_on_on_another_gpu_of_its_kind(tmp_path: Path) -> None:
     whole = train(settings, chips, chips, state_file=state)
     found = train(replace(settings, device="cpu:0"), chips, chips, state_file=state)
     assert found.step == whole.step == 1
+
+
+def test_a_process_has_nothing_to_try_where_there_are_fewer_chips_than_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares = [Processes(rank, 4).among(2) for rank in range(4)]
+    assert [list(share) for share in shares] == [[0], [1], [], []]
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: None)
+    settings = TrainingSettings(MICRO, steps=1, batch=4, parts=4, device="cpu")
+    trainer = Trainer(settings, processes=Processes(3, 4))
+    with pytest.raises(RequestError, match="no labelled pixel of the 2 validation chips"):
+        trainer.validate(Some(stored(torch.device("cpu")), torch.arange(2)))
 
 
 def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

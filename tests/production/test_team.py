@@ -9,7 +9,8 @@ from mapper.production.team import agreed
 
 
 def test_workers_that_agree_settle_device_and_precision() -> None:
-    assert agreed({"a": ("cuda", "fp16", ""), "b": ("cuda", "fp16", "")}) == ("cuda", "fp16")
+    gpu = ("cuda", "fp16", "NVIDIA H100, torch 2.13.0, cuDNN 91501")
+    assert agreed({"a": gpu, "b": gpu}) == ("cuda", "fp16")
     vectors = ("cpu", "bf16", "avx512_bf16")
     assert agreed({"a": vectors, "b": vectors}) == ("cpu", "bf16")
 
@@ -33,3 +34,9 @@ def test_workers_that_would_compute_differently_are_refused(
     with pytest.raises(RequestError, match="would compute differently") as raised:
         agreed({"a": vectors, "b": vectors, "c": other})
     assert found in str(raised.value) and remedy in str(raised.value)
+
+
+def test_gpus_of_two_kinds_are_refused() -> None:
+    kinds = [("cuda", "fp16", f"NVIDIA {name}, torch 2.13.0, cuDNN 91501") for name in "AB"]
+    with pytest.raises(RequestError, match=r"NVIDIA A, .* take workers of one kind$"):
+        agreed(dict(zip("ab", kinds, strict=True)))
