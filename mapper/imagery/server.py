@@ -18,6 +18,7 @@ import urllib3
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from pystac_client.warnings import PystacClientWarning
+from requests.exceptions import ChunkedEncodingError, RetryError
 from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import ArchiveError
@@ -48,9 +49,9 @@ class Manners:
     connect_s: float = 10.0
     """Until it answers at all."""
     byte_s: float = 60.0
-    """Between two bytes of an answer."""
+    """Until the first byte of an answer, and between any two."""
     answer_s: float = 180.0
-    """A whole answer: time-outs of sockets start again with every byte."""
+    """The body of an answer: time-outs of sockets start again with every byte."""
     attempts: int = 5
     """Of each request that fails in a way that may pass."""
     first_wait_s: float = 0.5
@@ -99,7 +100,7 @@ def served_items(
                 yield from items
         except Exception as problem:  # the client has a dozen kinds of them for a wrong answer
             pool.shutdown(wait=False, cancel_futures=True)
-            raise ArchiveError(f"the archive {root} {complaint(problem, manners)}") from None
+            raise ArchiveError(f"the archive {root} {complaint(problem)}") from None
 
 
 def client(root: str, manners: Manners = MANNERS) -> pystac_client.Client:
@@ -151,14 +152,14 @@ def _is_too_large(problem: Exception) -> bool:
     """Whether a smaller question may be answered where this one was not."""
     if isinstance(problem, APIError):
         return problem.status_code in _TOO_LARGE
-    return isinstance(problem, requests.Timeout | requests.exceptions.RetryError)
+    return isinstance(problem, requests.Timeout | RetryError)
 
 
 class _PatientIO(StacApiIO):
     """Requests that are tried again where that may help, and end within a deadline."""
 
     def __init__(self, manners: Manners) -> None:
-        super().__init__(timeout=(manners.connect_s, manners.byte_s), max_retries=_retries(manners))
+        super().__init__(max_retries=_retries(manners))
         self.manners = manners
 
     def request(
@@ -168,24 +169,47 @@ class _PatientIO(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """The text of an answer."""
+        """The text of an answer; one that breaks off is asked for again.
+
+        Raises:
+            APIError: the answer is a refusal; `status_code` says which.
+            requests.ReadTimeout: it does not come in time.
+            requests.RequestException: it does not come at all, or breaks off each time.
+        """
         verb = (method or "GET").upper()
         content, query = (parameters, None) if verb == "POST" else (None, parameters)
-        deadline = time.monotonic() + self.manners.answer_s
-        with self.session.request(
-            verb,
-            href,
-            params=query,
-            json=content,
-            headers=headers,
-            timeout=self.timeout,
-            stream=True,
-        ) as answer:
+        failure: requests.RequestException
+        try:
+            return self._whole(verb, href, params=query, json=content, headers=headers)
+        except requests.ConnectionError as problem:
+            last, failure = next(iter(problem.args), None), problem
+        except urllib3.exceptions.MaxRetryError as problem:
+            last, failure = problem, ChunkedEncodingError(brief(str(problem.reason)))
+        if isinstance(getattr(last, "reason", None), urllib3.exceptions.ReadTimeoutError):
+            failure = requests.ReadTimeout(f"no byte in {self.manners.byte_s:g} s")
+        raise failure
+
+    def _whole(self, verb: str, href: str, **content: Any) -> str:
+        """An answer that comes to its end; the session itself asks again only up to its headers."""
+        left = _retries(self.manners).new(read=None)
+        while True:
+            try:
+                return self._answer(verb, href, **content)
+            except urllib3.exceptions.HTTPError as problem:
+                left = left.increment(verb, href, error=problem)
+            left.sleep()
+
+    def _answer(self, verb: str, href: str, **content: Any) -> str:
+        """One answer, within its deadline, which starts where waiting and asking again end."""
+        # The client forgets a time-out it was not opened with, so it is given with each request.
+        time_out = (self.manners.connect_s, self.manners.byte_s)
+        with self.session.request(verb, href, timeout=time_out, stream=True, **content) as answer:
+            deadline = time.monotonic() + self.manners.answer_s
             body = bytearray()
             while piece := answer.raw.read1(2**16, decode_content=True):
                 body += piece
                 if time.monotonic() > deadline:
-                    raise requests.ReadTimeout(f"no whole answer in {self.manners.answer_s:.0f} s")
+                    raise requests.ReadTimeout(f"no whole answer in {self.manners.answer_s:g} s")
             if not 200 <= answer.status_code < 300:
                 failure = APIError(body.decode(errors="replace"))
                 failure.status_code = answer.status_code
@@ -225,13 +249,17 @@ def _sides(geometry: BaseGeometry) -> list[BaseGeometry]:
     return [half for box in halves if (half := geometry.intersection(box)).area]
 
 
-def complaint(problem: Exception, manners: Manners = MANNERS) -> str:
+def complaint(problem: Exception) -> str:
     """What happened and what to do, to follow the archive's name."""
     status = getattr(problem, "status_code", None)
     if isinstance(problem, ValueError) and not isinstance(problem, requests.RequestException):
         return "answers what is no JSON; give the root address of a STAC API"
-    if isinstance(problem, requests.Timeout):
-        what = f"did not answer within {manners.answer_s:.0f} s"
+    if isinstance(problem, ChunkedEncodingError):
+        return (
+            "keeps breaking off in the middle of an answer; check the network, or try again later"
+        )
+    if isinstance(problem, requests.ReadTimeout):
+        what = f"does not answer in time ({brief(problem)})"
     elif isinstance(problem, requests.ConnectionError):
         what = "cannot be reached"
     elif status in (408, 429) or (status or 0) >= 500:

@@ -10,6 +10,8 @@ addresses replaced. HABITS is a JSON object:
     page         most items of a page, whatever limit asks for
     busy         how many requests it refuses with `status` and Retry-After `retry_after`
     heavy        degrees2 * days of a question from which on it gives up with 504
+    silent       degrees2 * days of a question from which on it says nothing and hangs up in the end
+    cuts         how many answers to a search it breaks off in the middle
     repeats      its next link leads to the same page again
     trickles     seconds between two bytes of an answer
     modest       it does not say that it lists its collections
@@ -81,6 +83,10 @@ def passes(number: int, name: str, value: Any) -> bool:
     return True
 
 
+SILENCE_S = 8.0
+"""Until a silent server hangs up: longer than a test's patience with it."""
+
+
 def load_of(question: dict[str, Any]) -> float:
     """Degrees2 * days of a question."""
     west, south, east, north = shapely.geometry.shape(question["intersects"]).bounds
@@ -95,6 +101,7 @@ class Handler(BaseHTTPRequestHandler):
     items: list[dict[str, Any]] = []  # noqa: RUF012
     lock = Lock()
     refused = 0
+    cut = 0
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -113,7 +120,10 @@ class Handler(BaseHTTPRequestHandler):
             Handler.refused += 1
             wait = {"Retry-After": str(self.habits.get("retry_after", 0))}
             self.send(self.habits.get("status", 503), {"code": "Busy"}, wait)
-        elif path == "/search" and load_of_is_too_much(asked, self.habits):
+        elif path == "/search" and exceeds(asked, self.habits.get("silent")):
+            time.sleep(SILENCE_S)
+            self.close_connection = True
+        elif path == "/search" and exceeds(asked, self.habits.get("heavy")):
             self.send(504, {"code": "GatewayTimeout"})
         elif path == "":
             self.send(200, self.landing())
@@ -193,6 +203,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Type", "application/geo+json")
         self.end_headers()
+        if self.path == "/search" and Handler.cut < self.habits.get("cuts", 0):
+            Handler.cut += 1
+            content = content[: len(content) // 2]
+            self.close_connection = True
         if pause := self.habits.get("trickles"):
             for byte in content:
                 self.wfile.write(bytes([byte]))
@@ -205,8 +219,8 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def load_of_is_too_much(asked: dict[str, Any], habits: dict[str, Any]) -> bool:
-    return "heavy" in habits and load_of(asked) > habits["heavy"]
+def exceeds(question: dict[str, Any], load: float | None) -> bool:
+    return load is not None and load_of(question) > load
 
 
 if __name__ == "__main__":
