@@ -38,6 +38,9 @@ QUESTIONS_AT_ONCE = 4
 _COARSE_DEG = 0.02
 """Outlines are sent this coarse, widened by as much: servers refuse large requests."""
 _METRES_PER_DEGREE = 111_000
+_STALE_PAGES = 3
+"""Pages in a row without a new item after which an answer counts as endless. A single one is
+ordinary: items that come in meanwhile push others to the next page."""
 _TOO_LARGE = (413, 500, 502, 503, 504)
 """HTTP statuses by which servers give up on a question that is too much for them."""
 
@@ -135,11 +138,13 @@ def _pages(
         limit=PAGE_ITEMS,
     )
     seen: set[tuple[Any, Any]] = set()
+    stale = 0
     for page in search.pages_as_dicts():
         items = page.get("features") or ()
         names = {(item.get("collection"), item.get("id")) for item in items}
-        if names <= seen:
-            raise _RepeatedError("its pages repeat themselves")
+        stale = stale + 1 if names <= seen else 0
+        if stale == _STALE_PAGES:
+            raise _RepeatedError
         seen |= names
         yield from items
 
@@ -258,6 +263,8 @@ def complaint(problem: Exception) -> str:
         return (
             "keeps breaking off in the middle of an answer; check the network, or try again later"
         )
+    if isinstance(problem, _RepeatedError):
+        return "repeats the same items page after page; report it there, or name another archive"
     if isinstance(problem, requests.ReadTimeout):
         what = f"does not answer in time ({brief(problem)})"
     elif isinstance(problem, requests.ConnectionError):

@@ -13,6 +13,7 @@ addresses replaced. HABITS is a JSON object:
     silent       degrees2 * days of a question from which on it says nothing and hangs up in the end
     cuts         how many answers to a search it breaks off in the middle
     repeats      its next link leads to the same page again
+    inserts      how many items come in before all others once the first page is given
     trickles     seconds between two bytes of an answer
     modest       it does not say that it lists its collections
 
@@ -188,6 +189,8 @@ class Handler(BaseHTTPRequestHandler):
             found.sort(key=time_of, reverse=wanted["direction"] == "desc")
         size = min(int(heard.get("limit", 10)), self.habits.get("page", 1000))
         start = int(str(asked.get("token", "next:0")).removeprefix("next:"))
+        if start:
+            found = [*found[:1] * self.habits.get("inserts", 0), *found]
         links = [{"rel": "root", "href": self.root}]
         if start + size < len(found):
             following = 0 if self.habits.get("repeats") else start + size

@@ -239,9 +239,18 @@ def test_an_answer_that_falls_silent_does_not_answer_in_time(archive_folder: Pat
 def test_pages_that_repeat_themselves_end(archive_folder: Path) -> None:
     with (
         serving(archive_folder, repeats=True, page=5) as root,
-        pytest.raises(ArchiveError, match="its pages repeat themselves"),
+        pytest.raises(ArchiveError, match="repeats the same items page after page; report it"),
     ):
         found_by(root)
+
+
+def test_items_that_come_in_between_two_pages_end_no_search(archive_folder: Path) -> None:
+    """The second page is the first one again, and what it would have been is the third."""
+    with serving(archive_folder) as root:
+        quiet = names_of(root, SPOT, Period.parse("2024-03/2024-04"))
+    with serving(archive_folder, inserts=2, page=2) as root:
+        assert names_of(root, SPOT, Period.parse("2024-03/2024-04")) == quiet
+    assert len(quiet) == 4
 
 
 def test_an_answer_that_trickles_ends_at_its_deadline(archive_folder: Path) -> None:
