@@ -192,6 +192,15 @@ def test_a_damaged_index_is_an_error_of_the_archive(
     assert "\n" not in str(caught.value)
 
 
+def test_names_that_gdal_gives_to_files_come_out_readable_and_unsigned(plain: SmallArchive) -> None:
+    for item in plain.items:
+        for asset in item["assets"].values():
+            asset["href"] = f"/vsicurl/https://x.org/{asset['href']}?sig=SECRET"
+    scenes = search(archive(str(plain.index())), AT, JUNE)
+    assert scenes[0].assets["B02"].href == "/vsicurl/https://x.org/s1/B02.tif"
+    assert "SECRET" not in repr(scenes)
+
+
 def test_an_index_that_changes_is_read_again(plain: SmallArchive) -> None:
     index = archive(str(plain.index()))
     assert len(search(index, AT, JUNE)) == 3
