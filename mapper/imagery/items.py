@@ -221,10 +221,7 @@ def _mgrs_tile(item: Item) -> str | None:
 
 def _datatake(item: Item, sensor: Sensor, moment: datetime) -> str:
     """A name that the scenes of one overpass share, without the baseline they are made with."""
-    properties = item.get("properties") or {}
-    names = (
-        f"{properties.get('s2:product_uri')} {properties.get('sentinel:product_id')} {item['id']}"
-    )
+    properties, names = item.get("properties") or {}, _names(item)
     platform = (_text(properties.get("platform")) or sensor.value).lower()
     if sensor is Sensor.OPTICAL:
         if stated := _text(properties.get("s2:datatake_id")):

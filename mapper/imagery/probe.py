@@ -66,7 +66,10 @@ class Probe:
 
     @property
     def usable(self) -> bool:
-        """Whether a map can be made: Sentinel-2 is there, or radar alone is asked for."""
+        """Whether a map can be made: its Sentinel-2, or its partner's, can be used.
+
+        The recipe key allow_radar_only does without; whether it is set is no matter here.
+        """
         return any(probe.usable for probe in self.sensors if probe.sensor is Sensor.OPTICAL)
 
 
