@@ -6,6 +6,7 @@ show as seams. So after a loss the tile is read again, without that scene.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -71,12 +72,14 @@ def read_without_losses(
         try:
             composite = read(left)
         except ReadError as error:
-            errors.append(error)
-            left = without(left, error.scene_id)
-            _require_enough(looks, left, errors)
+            # Anew: the one that was raised knows the frames behind it, and so the failed composite.
+            errors.append(ReadError(error.scene_id, error.asset, error.reason))
         else:
             failed = failed_reads(errors)
             return composite, Losses(failed, is_degraded(looks, {f.scene for f in failed}))
+        gc.collect()  # other reads failed beside it, whose futures and frames hold each other
+        left = without(left, errors[-1].scene_id)
+        _require_enough(looks, left, errors)
 
 
 def failed_reads(errors: Iterable[ReadError]) -> tuple[FailedRead, ...]:
