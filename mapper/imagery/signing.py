@@ -11,6 +11,8 @@ import requests
 from planetary_computer.sas import TOKEN_CACHE, SASToken
 from planetary_computer.settings import Settings
 
+from mapper.imagery.faults import brief
+
 _BLOB_HOST = ".blob.core.windows.net"
 _TOKEN_S = (10.0, 20.0)
 """To connect to the token service, and for it to answer. The library's own question has no end."""
@@ -76,27 +78,30 @@ def _by_planetary_computer(href: str) -> str:
     account, container = _container(href)
     since = time.monotonic()
     with _asking:  # many readers start at once, and one token does for all of them
-        failed_at, failure = _failures.get(f"{account}/{container}", (0.0, None))
-        if failure is not None and failed_at > since:  # and so does one failure
-            raise failure
+        failed_at, failure = _failures.get(f"{account}/{container}", (0.0, ""))
+        if failed_at > since:  # and so does one failure
+            raise OSError(failure)
         try:
             token = _token(account, container)
         except (ValueError, TypeError, OSError) as problem:
-            failure = _as_failure(problem, account)
+            failure = f"the token service for {account} {_complaint(problem)}"
             _failures[f"{account}/{container}"] = time.monotonic(), failure
-            raise failure from None
+            raise OSError(failure) from None
     return str(token.sign(href).href)
 
 
-_failures: dict[str, tuple[float, OSError]] = {}
-"""The last question for a token of each container that failed, and when, by `time.monotonic`."""
+_failures: dict[str, tuple[float, str]] = {}
+"""When the last question for a token of each container failed, by `time.monotonic`, and how: in
+words, since an exception would keep what every reader that met it was about to fill."""
 
 
-def _as_failure(problem: Exception, account: str) -> OSError:
-    """A failure of the outside world, also where the answer made no sense."""
+def _complaint(problem: Exception) -> str:
+    """What went wrong, in words that `faults` knows."""
+    if isinstance(problem, requests.HTTPError) and problem.response is not None:
+        return f"answers with status code {problem.response.status_code}"
     if isinstance(problem, OSError) and not isinstance(problem, ValueError):
-        return problem
-    return OSError(f"the token service for {account} answers no token")
+        return f"cannot be asked: {type(problem).__name__}: {brief(problem)}"
+    return "answers no token"
 
 
 def _token(account: str, container: str) -> SASToken:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import planetary_computer.sas
 import pytest
 from planetary_computer.settings import Settings
@@ -100,6 +103,27 @@ def test_readers_who_wait_for_a_token_share_its_failure(
     assert all(isinstance(failure, OSError) for failure in failures)
     assert {finding_of(f, HREF).fault for f in failures if f} == {Fault.BUSY}
     assert len(asked) < 8
+
+
+def test_a_failed_question_keeps_nothing_of_its_reader(tokens: Path) -> None:
+    def refused() -> weakref.ref[np.ndarray]:
+        pixels = np.zeros(8)
+        with suppress(OSError):
+            signed(HREF, HOUSE)
+        return weakref.ref(pixels)
+
+    tokens.write_text("<html>")
+    assert refused()() is None
+
+
+def test_a_service_that_cannot_be_reached_is_late(
+    tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PC_SDK_SAS_URL", "http://127.0.0.1:1/token")
+    Settings.get.cache_clear()
+    with pytest.raises(OSError, match="the token service for sentinel2l2a01 cannot be") as caught:
+        signed(HREF, HOUSE)
+    assert finding_of(caught.value, HREF).fault is Fault.LATE
 
 
 @pytest.mark.parametrize("href", ["/a/B02.tif", "https://x.org/B02.tif", f"{HREF}?sig=own"])
