@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from affine import Affine
 
@@ -32,6 +33,8 @@ class Placement:
 
 def placement(transform: Affine) -> Placement | None:
     """The place of a raster in its zone, or None where its pixels are no lattice pixels."""
+    if not all(map(isfinite, transform)):  # of a spoilt header
+        return None
     factor = round(transform.a / PIXEL_M)
     corner = (transform.c / PIXEL_M, (LATTICE_TOP_M - transform.f) / PIXEL_M)
     size = (transform.a, -transform.e)

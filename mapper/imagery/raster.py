@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from mapper.imagery.faults import BadBytesError
 from mapper.imagery.patience import Attempt, patiently
 from mapper.imagery.placement import Placement, placement
 from mapper.imagery.resample import MARGIN_PX, doubled_bilinear, doubled_nearest
@@ -70,6 +72,8 @@ def _read(scene: Scene, name: str, region: Region, attempt: Attempt) -> Raw | No
     with rasterio.Env(**options), rasterio.open(href) as source:
         # Where nobody states one, 0: no digit, no power and no class is ever 0.
         nodata = next(v for v in (asset.nodata, source.nodata, 0.0) if v is not None)
+        if not all(map(isfinite, source.transform)):  # the warper would make pixels of it
+            raise BadBytesError("its place on the ground is no number")
         place = placement(source.transform) if source.crs == _crs(region.zone) else None
         if place is None or not _has_kernel(place, name, source.dtypes[0], nodata):
             return _warped(source, region, _how(name), nodata)
@@ -167,6 +171,8 @@ def _reach(source: DatasetReader, zone: Zone) -> Region | None:
             source.crs, _crs(zone), *source.bounds
         )
     except (RasterioError, CPLE_BaseError):
+        return None
+    if not all(map(isfinite, (west, south, east, north))):
         return None
     left, right = int(west // PIXEL_M) - 1, int(east // PIXEL_M) + 2
     top = int((LATTICE_TOP_M - north) // PIXEL_M) - 1

@@ -21,7 +21,10 @@ HEAD_BYTES = 32 * 2**10
 pixels in blocks of 512 takes about 8 KB."""
 MAX_BLOCKS = 1_000_000
 MAX_BLOCK_BYTES = 64 * 2**20
-"""A block larger than this would break the bounds of memory; GDAL may have it."""
+"""A block larger than this would break the bounds of memory; GDAL may have it. Packed it may be
+larger, but never twice as large."""
+MAX_FILE_BYTES = 2**62
+"""No system has larger files, or can be asked for bytes far beyond."""
 
 NO_COMPRESSION, LZW, DEFLATE, OLD_DEFLATE, ZSTD = 1, 5, 8, 32946, 50000
 CODECS = (NO_COMPRESSION, LZW, DEFLATE, OLD_DEFLATE, ZSTD)
@@ -96,11 +99,11 @@ def layout_of(read: Callable[[int, int], bytes]) -> Layout:
     Raises:
         OtherLayoutError: it is no TIFF, or one that has to be left to GDAL.
     """
-    tags = _Tags(read)
     try:
-        return _layout_in(tags)
+        return _layout_in(_Tags(read))
     except (ArithmeticError, AttributeError, TypeError, ValueError, struct.error):
-        # In a spoilt directory any tag may be of any type and length: GDAL says what it sees.
+        # A spoilt directory may lie beyond any file, and its tags be of any type and length: GDAL
+        # says what it sees.
         raise OtherLayoutError("its directory makes no sense") from None
 
 
@@ -117,6 +120,10 @@ def _layout_in(tags: _Tags) -> Layout:
     )
     offsets, sizes = (np.array(tags.values(t), np.uint64) for t in (_OFFSETS, _SIZES))
     _require(len(offsets) == blocks == len(sizes), "the number of its blocks is not its size")
+    _require(
+        int(offsets.max()) < MAX_FILE_BYTES and int(sizes.max()) <= 2 * MAX_BLOCK_BYTES,
+        "its blocks lie beyond any file",
+    )
     return Layout(
         width,
         height,

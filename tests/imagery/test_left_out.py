@@ -71,6 +71,18 @@ def test_a_broken_scene_is_left_out_of_every_pixel(scenes: list[Scene]) -> None:
     np.testing.assert_array_equal(composite.radar, wanted.radar)
 
 
+@pytest.mark.parametrize("asset", ["B02", "SCL"])
+@pytest.mark.parametrize("directory", [2**63, 2**64 - 4])
+def test_a_header_that_points_beyond_any_file_loses_its_scene_alone(
+    scenes: list[Scene], asset: str, directory: int
+) -> None:
+    broken = next(scene for scene in scenes if scene.id == "o6")
+    header = b"II\x2b\0\x08\0\0\0" + directory.to_bytes(8, "little")  # of a BigTIFF
+    Path(broken.assets[asset].href).write_bytes(header + bytes(500))
+    _, losses = read_without_losses(looks_of(scenes, ZONE), read)
+    assert [(f.scene, f.asset) for f in losses.failed] == [("o6", asset)]
+
+
 def test_losses_of_both_sensors_are_sorted_and_judged(scenes: list[Scene]) -> None:
     for name, asset in (("r6", "VV"), ("o11", "SCL"), ("o1", "B02")):
         spoil(next(scene for scene in scenes if scene.id == name), asset)

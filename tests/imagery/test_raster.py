@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf, nan
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ def holes(name: str, shape: tuple[int, int]) -> np.ndarray:
         (Affine(10, 0.1, 399_960, 0, -10, 5_300_040), None),
         (Affine(10.5, 0, 399_960, 0, -10.5, 5_300_040), None),
         (Affine(10, 0, 399_960, 0, 10, 5_300_040), None),
+        (Affine(nan, 0, 399_960, 0, -10, 5_300_040), None),
+        (Affine(10, 0, inf, 0, -10, 5_300_040), None),
     ],
 )
 def test_what_lies_on_the_lattice(transform: Affine, found: Placement | None) -> None:
@@ -171,3 +174,31 @@ def test_a_file_that_is_no_raster_names_scene_and_asset(small_archive: SmallArch
     Path(scene.assets["B04"].href).write_text("<html>sign in</html>")
     with pytest.raises(SceneError, match=r"B04 of scene s .*not recognized"):
         read_raster(scene, "B04", region_at(CORNER_M, (10, 10)))
+
+
+@pytest.mark.parametrize("corner", [Affine(nan, 0, 0, 0, -10, 0), Affine(10, 0, inf, 0, -10, 0)])
+@pytest.mark.parametrize("epsg", [32632, 32633, 4326])
+def test_a_place_that_is_no_number_names_scene_and_asset(
+    small_archive: SmallArchive, corner: Affine, epsg: int
+) -> None:
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=32)
+    scene = scene_from(small_archive)
+    path = Path(scene.assets["B04"].href)
+    path.unlink()
+    write_raster(path, np.ones((32, 32), np.uint16), epsg, corner, 0)
+    with pytest.raises(SceneError, match=r"B04 of scene s .*place on the ground is no number"):
+        read_raster(scene, "B04", region_at(CORNER_M, (10, 10)))
+
+
+def test_a_place_beyond_its_projection_is_out_of_reach_or_empty(
+    small_archive: SmallArchive,
+) -> None:
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=32)
+    scene = scene_from(small_archive)
+    path = Path(scene.assets["B04"].href)
+    path.unlink()
+    write_raster(
+        path, np.ones((32, 32), np.uint16), 4326, Affine(10, 0, 1e300, 0, -10, 5_300_040), 0
+    )
+    found = read_raster(scene, "B04", region_at(CORNER_M, (10, 10)))
+    assert found is None or not found.any()

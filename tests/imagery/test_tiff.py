@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,17 @@ def test_a_spoilt_header_is_refused_or_harmless(
     except OtherLayoutError:
         return
     assert len(layout.offsets) == layout.across * -(-layout.height // layout.block_height)
+
+
+@pytest.mark.parametrize(("tag", "value"), [(324, 2**63), (324, 2**64 - 1), (325, 2**40)])
+def test_blocks_beyond_any_file_are_refused(tmp_path: Path, tag: int, value: int) -> None:
+    data = bytearray(write(tmp_path / "a.tif", pixels("uint16")[:32, :48], BIGTIFF="YES"))
+    entry = data.index(struct.pack("<H", tag), 16)
+    (count,) = struct.unpack_from("<Q", data, entry + 4)
+    assert count == 1
+    struct.pack_into("<HHQQ", data, entry, tag, 16, count, value)
+    with pytest.raises(OtherLayoutError, match="beyond any file"):
+        layout_of(reader(bytes(data)))
 
 
 @pytest.mark.parametrize("codec", ["deflate", "zstd", "lzw", None])
