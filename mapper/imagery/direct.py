@@ -16,7 +16,7 @@ import obstore.exceptions
 
 from mapper.imagery.blocks import Raw, unpacked
 from mapper.imagery.crew import Crew
-from mapper.imagery.faults import BadBytesError
+from mapper.imagery.faults import BadBytesError, Fault
 from mapper.imagery.fetch import Bytes, is_fetchable, is_waited_for, read_range
 from mapper.imagery.patience import Attempt, patiently
 from mapper.imagery.placement import Placement, placement
@@ -112,12 +112,15 @@ def opened(scene: Scene, name: str, zone: Zone, crew: Crew) -> Direct | None:
         return None
 
     def read(attempt: Attempt) -> Layout:
-        return layout_of(lambda start, end: bytes(_asked(scene, name, start, end, attempt, crew)))
+        try:
+            return layout_of(lambda *ends: bytes(_asked(scene, name, *ends, attempt, crew)))
+        except obstore.exceptions.NotSupportedError:  # here: it would pass for a failed read
+            raise OtherLayoutError(Fault.WHOLE.value) from None
 
     try:
         layout = patiently(read, scene, name, stop=crew.stop)
-    except (OtherLayoutError, obstore.exceptions.NotSupportedError) as reason:
-        _log.debug("%s of %s is read by GDAL: %s", name, scene.id, type(reason).__name__)
+    except OtherLayoutError as reason:
+        _log.debug("%s of %s is read by GDAL: %s", name, scene.id, reason)
         return None
     place = placement(layout.transform) if layout.epsg == zone.epsg else None
     return None if place is None else Direct(scene, name, layout, place)

@@ -32,6 +32,8 @@ class Fault(Enum):
     """A connection closed in the middle of a body, or a file that is shorter than it says."""
     BROKEN = "its bytes make no pixels"
     """A block that does not decode, or a file that is no raster."""
+    WHOLE = "its server answers whole files only"
+    """It ignores that a part is asked for; GDAL can do with that where a file is small."""
     LOCAL = "the file cannot be read"
     """Any failure of a file on a disk: another attempt reads the same."""
     UNCLEAR = "the read failed"
@@ -140,6 +142,7 @@ _UNREACHABLE = "the server cannot be reached"
 _WORDS = (
     (r"timed ?out|timeout|too slow|time-out", Fault.LATE, Fault.LATE.value),
     (r"could not resolve|failed to connect|could not connect", Fault.LATE, _UNREACHABLE),
+    (r"range (downloading|request) not supported", Fault.WHOLE, Fault.WHOLE.value),
     (r"no such (file|key|bucket)|does not exist|notfound", Fault.GONE, Fault.GONE.value),
     (r"access ?denied|invalid ?credentials|signature ?does ?not", Fault.REFUSED, None),
     (r"got [1-9]\d* bytes, expected|response body", Fault.CUT, Fault.CUT.value),

@@ -8,6 +8,7 @@
 | late, unreachable | with growing pauses, until the deadline |
 | cut short | four attempts |
 | broken pixels | once more: a proxy may have spoilt them |
+| whole files only | for good |
 | a local file | for good |
 
 GDAL does not tell the status of a request in mid-file, nor any header, so after a failure that it
@@ -48,6 +49,7 @@ ATTEMPTS: Final = {
     Fault.LATE: None,
     Fault.CUT: 4,
     Fault.BROKEN: 2,
+    Fault.WHOLE: 1,
     Fault.LOCAL: 1,
     Fault.UNCLEAR: 4,
 }

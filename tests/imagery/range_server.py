@@ -3,7 +3,8 @@
     python range_server.py FOLDER     prints its port, then serves until it is ended
 
 Paths may start with a fault: /busy/ answers 503 to the first request of each path, /cut/ closes the
-connection in the middle of every body, /refused/ answers 403, /html/ answers a web page.
+connection in the middle of every body, /refused/ answers 403, /html/ answers a web page,
+/whole/ answers whole files only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-FAULTS = ("busy", "cut", "refused", "html")
+FAULTS = ("busy", "cut", "refused", "html", "whole")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         elif not file.is_file():
             self.send(404, b"", {})
         else:
+            if fault == "whole":
+                del self.headers["Range"]
             self.send_file(file, with_body, cut=fault == "cut")
 
     def send_file(self, file: Path, with_body: bool, cut: bool) -> None:

@@ -21,6 +21,7 @@ from mapper.imagery.faults import (
 HREF = "https://host.example/a/B04.tif"
 
 GenericError = type("GenericError", (Exception,), {"__module__": "obstore.exceptions"})
+NotSupportedError = type("NotSupportedError", (GenericError,), {})
 PermissionDeniedError = type("PermissionDeniedError", (GenericError,), {})
 OBSTORE_503 = (
     "Generic HTTP error: Error performing GET http://127.0.0.1/a.tif in 3 ms - Server returned "
@@ -54,6 +55,12 @@ FILL = "TIFFFillTile:Read error at row 1, col 1, tile 0; got {} bytes, expected 
         (GenericError("Generic HTTP error: error sending request"), Fault.LATE, None),
         (GenericError("HTTP error: error decoding response body"), Fault.CUT, None),
         (PermissionDeniedError("lacked the necessary privileges"), Fault.REFUSED, 403),
+        (RasterioIOError("Range downloading not supported by this server!"), Fault.WHOLE, None),
+        (
+            NotSupportedError("Operation not supported: Range request not supported by a"),
+            Fault.WHOLE,
+            None,
+        ),
         (FileNotFoundError("Object at location a.tif not found"), Fault.GONE, 404),
         (requests.ReadTimeout("Read timed out."), Fault.LATE, None),
         (requests.ConnectionError("Connection refused"), Fault.LATE, None),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_archive import SmallArchive
+from small_archive import SmallArchive, region_at
 
 from mapper.errors import ReadError
 from mapper.imagery.archives import archive
@@ -23,6 +23,7 @@ from mapper.imagery.direct import fetched, opened, with_bytes
 from mapper.imagery.fetch import Ahead, is_fetchable, read_range
 from mapper.imagery.items import scene_of
 from mapper.imagery.patience import Attempt
+from mapper.imagery.raster import read_raster
 from mapper.imagery.scenes import Scene
 from mapper.land.grid import Zone
 
@@ -160,6 +161,29 @@ def test_a_failure_is_one_line_without_the_signature(
         opened(scene_in(small_archive, f"{served}/{fault}"), "B02", ZONE, crew)
     assert "SECRET" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_small_file_of_a_server_that_ignores_ranges_is_read_by_gdal(
+    small_archive: SmallArchive, served: str
+) -> None:
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=64)
+    scene = scene_in(small_archive, f"{served}/whole")
+    with crew_of(1) as crew:
+        assert opened(scene, "B02", ZONE, crew) is None
+    region = region_at((399_960, 5_300_040), (64, 64))
+    wanted = read_raster(scene_in(small_archive), "B02", region)
+    np.testing.assert_array_equal(read_raster(scene, "B02", region), wanted)
+
+
+def test_a_large_file_of_such_a_server_is_given_up_at_once(
+    small_archive: SmallArchive, served: str
+) -> None:
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=512)
+    scene = scene_in(small_archive, f"{served}/whole")
+    with crew_of(1) as crew:
+        assert opened(scene, "B02", ZONE, crew) is None
+    with pytest.raises(ReadError, match=r"\(its server answers whole files only\)"):
+        read_raster(scene, "B02", region_at((399_960, 5_300_040), (64, 64)))
 
 
 def test_a_server_that_never_answers_ends_at_the_deadline() -> None:
