@@ -112,8 +112,11 @@ def opened(scene: Scene, name: str, zone: Zone, crew: Crew) -> Direct | None:
         return None
 
     def read(attempt: Attempt) -> Layout:
+        def asked(start: int, end: int) -> bytes:
+            return bytes(_asked(scene, name, start, end, attempt, crew))
+
         try:
-            return layout_of(lambda *ends: bytes(_asked(scene, name, *ends, attempt, crew)))
+            return layout_of(asked)
         except obstore.exceptions.NotSupportedError:  # here: it would pass for a failed read
             raise OtherLayoutError(Fault.WHOLE.value) from None
 

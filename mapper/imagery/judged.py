@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -27,10 +28,11 @@ class Judged:
 
     Args:
         mask: the judge.
+        stop: when set, no failed read is tried again.
     """
 
-    def __init__(self, mask: CloudMask) -> None:
-        self._mask = mask
+    def __init__(self, mask: CloudMask, stop: threading.Event) -> None:
+        self._mask, self._stop = mask, stop
         self._known: OrderedDict[tuple[str, Region], Classes] = OrderedDict()
 
     def __call__(self, scene: Scene, region: Region) -> Classes:
@@ -59,7 +61,7 @@ class Judged:
         wide = block.widened(self._mask.margin_px)
         pixels = np.zeros((len(self._mask.bands), *wide.shape), np.uint16)
         for name, out in zip(self._mask.bands, pixels, strict=True):
-            raw, asset = read_raster(scene, name, wide), scene.assets[name]
+            raw, asset = read_raster(scene, name, wide, self._stop), scene.assets[name]
             if raw is not None:
                 everywhere = np.ones(wide.shape, np.bool_)
                 write_dn(raw, (asset.scale, asset.offset), asset.nodata, everywhere, out)

@@ -76,7 +76,7 @@ def read_optical(
     Raises:
         ReadError: an asset cannot be read.
     """
-    classify = None if mask is None else Judged(mask)
+    classify = None if mask is None else Judged(mask, crew.stop)
     for area in _areas(region, sum(len(look.scenes) for look in looks)):
         parts = [p for w in wanted if (p := w.intersection(area)) is not None]
         if not parts or not looks:
@@ -144,8 +144,7 @@ class _Reading:
         for layer in piece.layers:
             if layer.bands is None:
                 free = layer.cut(piece.region).repeat(2, axis=0).repeat(2, axis=1)
-                pool = self._crew.decoders
-                more = (pool, self._margin_px, free, next(wide), self._classify)
+                more = (self._crew, self._margin_px, free, next(wide), self._classify)
                 read_scenes(layer.scenes, piece.region, *more)
         part = piece.region.intersection(self._area)
         assert part is not None, "pieces are cut from the area"

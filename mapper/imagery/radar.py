@@ -159,7 +159,7 @@ class _Reading:
     def _add_piece(
         self, scene: Scene, piece: Region, linear: npt.NDArray[np.float32], into: _Sum
     ) -> None:
-        bands = read_power(scene, piece)
+        bands = read_power(scene, piece, self._crew)
         if bands is not None:
             into.add(bands, linear, frame_of(piece, 1), frame_of(piece, 1))
 

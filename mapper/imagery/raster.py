@@ -8,6 +8,7 @@ warper's approximations cannot depend on what was asked for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
@@ -50,11 +51,19 @@ GDAL_OPTIONS: dict[str, Any] = {
 }
 
 
-def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
+def read_raster(
+    scene: Scene, name: str, region: Region, stop: threading.Event | None = None
+) -> Raw | None:
     """Raw numbers of one asset of a scene on lattice pixels.
 
     Classes (SCL) are taken from the nearest pixel; digits and power are bilinear where they are not
     lattice pixels already.
+
+    Args:
+        scene: whose asset is read.
+        name: of the asset.
+        region: what is wanted.
+        stop: when set, the pixels are no longer wanted, and a failed read is not tried again.
 
     Returns:
         (y, x), with the nodata value where the raster has no data or does not reach; None where it
@@ -63,7 +72,7 @@ def read_raster(scene: Scene, name: str, region: Region) -> Raw | None:
     Raises:
         ReadError: it cannot be opened or read, after several attempts where that may help.
     """
-    return patiently(lambda attempt: _read(scene, name, region, attempt), scene, name)
+    return patiently(lambda attempt: _read(scene, name, region, attempt), scene, name, stop=stop)
 
 
 def _read(scene: Scene, name: str, region: Region, attempt: Attempt) -> Raw | None:

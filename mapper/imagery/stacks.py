@@ -7,7 +7,7 @@ plain statement of the rules that the direct path follows with the same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mapper.imagery.bands import OPTICAL_BANDS, OPTICAL_NAMES, RADAR_BANDS, RADAR_NAMES, Sensor
 from mapper.imagery.clouds import DEFAULT_DILATION_PX, SCL_NODATA, clear_mask
 from mapper.imagery.composite import Stack
+from mapper.imagery.crew import Crew
 from mapper.imagery.digits import write_dn, write_power
 from mapper.imagery.near import looks_over
 from mapper.imagery.raster import read_raster
@@ -29,7 +30,7 @@ Classify = Callable[[Scene, Region], npt.NDArray[np.uint8] | None]
 def optical_stack(
     looks: Sequence[Look],
     region: Region,
-    pool: Executor,
+    crew: Crew,
     cloud_dilation_px: int = DEFAULT_DILATION_PX,
 ) -> Stack:
     """Digits of the looks with at least one clear pixel of the region, clouds masked.
@@ -44,13 +45,13 @@ def optical_stack(
     used = 0
     for look in near:
         free = np.ones(region.shape, np.bool_)
-        read_scenes(look.scenes, region, pool, 2 * cloud_dilation_px, free, pixels[used])
+        read_scenes(look.scenes, region, crew, 2 * cloud_dilation_px, free, pixels[used])
         valid[used] = pixels[used].all(axis=0)
         used += bool(valid[used].any())
     return Stack(region, Sensor.OPTICAL, pixels[:used], valid[:used])
 
 
-def radar_stack(looks: Sequence[Look], region: Region, pool: Executor) -> Stack:
+def radar_stack(looks: Sequence[Look], region: Region, crew: Crew) -> Stack:
     """Linear power of the looks over a region.
 
     Raises:
@@ -58,7 +59,7 @@ def radar_stack(looks: Sequence[Look], region: Region, pool: Executor) -> Stack:
     """
     near = looks_over(looks, region)
     pixels = np.zeros((len(near), len(RADAR_BANDS), *region.shape), np.float32)
-    read = pool.map(lambda look, out: _read_radar(look, region, out), near, pixels)
+    read = crew.decoders.map(lambda look, out: _read_radar(look, region, crew, out), near, pixels)
     valid = np.stack(list(read)) if near else np.zeros((0, *region.shape), np.bool_)
     return Stack(region, Sensor.RADAR, pixels, valid)
 
@@ -66,7 +67,7 @@ def radar_stack(looks: Sequence[Look], region: Region, pool: Executor) -> Stack:
 def read_scenes(
     scenes: Sequence[Scene],
     region: Region,
-    pool: Executor,
+    crew: Crew,
     margin_px: int,
     free: Mask,
     out: npt.NDArray[np.uint16],
@@ -77,7 +78,7 @@ def read_scenes(
     Args:
         scenes: of the overpass; a pixel takes the first that has data there.
         region: what is read.
-        pool: reads the bands.
+        crew: its decoders read the bands.
         margin_px: how far cloud is spread, in lattice pixels.
         free: (y, x) True where no earlier scene has data; afterwards, where none of these has.
         out: (band, y, x).
@@ -86,31 +87,32 @@ def read_scenes(
     Raises:
         ReadError: an asset cannot be read.
     """
+    judge = classify or partial(_own_classes, crew)
     for scene in scenes:
         if not free.any():
             return
         if classify is not None or SCL in scene.assets:
-            claimed, clear = _classified(scene, region, margin_px, classify or _own_classes)
-            _read_bands(scene, region, pool, clear & free, out)
+            claimed, clear = _classified(scene, region, margin_px, judge)
+            _read_bands(scene, region, crew, clear & free, out)
             free &= ~claimed
         else:
-            _read_bands(scene, region, pool, free, out)
+            _read_bands(scene, region, crew, free, out)
             free &= ~out.all(axis=0)
 
 
-def read_power(scene: Scene, region: Region) -> list[npt.NDArray[np.float32]] | None:
+def read_power(scene: Scene, region: Region, crew: Crew) -> list[npt.NDArray[np.float32]] | None:
     """(y, x) raw numbers of each radar band of a scene; None where one does not reach.
 
     Raises:
         ReadError: an asset cannot be read.
     """
-    bands = [read_raster(scene, name, region) for name in RADAR_NAMES]
+    bands = [read_raster(scene, name, region, crew.stop) for name in RADAR_NAMES]
     power = [raw.astype(np.float32, copy=False) for raw in bands if raw is not None]
     return power if len(power) == len(RADAR_NAMES) else None
 
 
-def _own_classes(scene: Scene, region: Region) -> npt.NDArray[np.uint8] | None:
-    scl = read_raster(scene, SCL, region)
+def _own_classes(crew: Crew, scene: Scene, region: Region) -> npt.NDArray[np.uint8] | None:
+    scl = read_raster(scene, SCL, region, crew.stop)
     return None if scl is None else scl.astype(np.uint8, copy=False)
 
 
@@ -127,7 +129,7 @@ def _classified(
 
 
 def _read_bands(
-    scene: Scene, region: Region, pool: Executor, take: Mask, out: npt.NDArray[np.uint16]
+    scene: Scene, region: Region, crew: Crew, take: Mask, out: npt.NDArray[np.uint16]
 ) -> None:
     """Write a scene's digits into `out` (band, y, x) where `take` is True; all bands at once."""
     part = _bounds(take, region)
@@ -137,24 +139,24 @@ def _read_bands(
 
     def read(band: int) -> None:
         asset = scene.assets[OPTICAL_NAMES[band]]
-        raw = read_raster(scene, OPTICAL_NAMES[band], part)
+        raw = read_raster(scene, OPTICAL_NAMES[band], part, crew.stop)
         if raw is None:  # a pixel takes all its bands from one scene, or none of them
             np.copyto(out[band, y, x], 0, where=take[y, x])
         else:
             linear = (asset.scale, asset.offset)
             write_dn(raw, linear, asset.nodata, take[y, x], out[band, y, x])
 
-    for _ in pool.map(read, range(len(OPTICAL_NAMES))):
+    for _ in crew.decoders.map(read, range(len(OPTICAL_NAMES))):
         pass
 
 
-def _read_radar(look: Look, region: Region, out: npt.NDArray[np.float32]) -> Mask:
+def _read_radar(look: Look, region: Region, crew: Crew, out: npt.NDArray[np.float32]) -> Mask:
     """Write a look's power into `out` (band, y, x); True where both bands have data."""
     seen = np.zeros(region.shape, np.bool_)
     for scene in look.scenes:
         if seen.all():
             break
-        power = read_power(scene, region)
+        power = read_power(scene, region, crew)
         if power is not None:
             linear = [(scene.assets[n].scale, scene.assets[n].offset) for n in RADAR_NAMES]
             write_power(power, linear, seen, out)

@@ -4,7 +4,7 @@
 
 Paths may start with a fault: /busy/ answers 503 to the first request of each path, /cut/ closes the
 connection in the middle of every body, /refused/ answers 403, /html/ answers a web page,
-/whole/ answers whole files only.
+/whole/ answers whole files only, /down/ answers 503 for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-FAULTS = ("busy", "cut", "refused", "html", "whole")
+FAULTS = ("busy", "cut", "refused", "html", "whole", "down")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,6 +41,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, b"<html>please sign in</html>", {"Content-Type": "text/html"})
         elif fault == "refused":
             self.send(403, b"", {})
+        elif fault == "down":
+            self.send(503, b"", {})
         elif fault == "busy" and path not in self.seen:
             self.seen.add(path)
             self.send(503, b"", {"Retry-After": "0"})

@@ -22,9 +22,10 @@ from mapper.imagery.crew import Crew, crew_of
 from mapper.imagery.direct import fetched, opened, with_bytes
 from mapper.imagery.fetch import Ahead, is_fetchable, read_range
 from mapper.imagery.items import scene_of
+from mapper.imagery.load import read_composite
 from mapper.imagery.patience import Attempt
 from mapper.imagery.raster import read_raster
-from mapper.imagery.scenes import Scene
+from mapper.imagery.scenes import Scene, looks_of
 from mapper.land.grid import Zone
 
 ZONE = Zone(32, False)
@@ -215,3 +216,22 @@ def test_an_error_leaves_at_once_and_what_waits_is_never_begun() -> None:
     hold.set()
     crews[0].fetchers.shutdown(wait=True)
     assert len(begun) <= 40
+
+
+def test_after_an_error_nobody_asks_again_through_gdal(
+    small_archive: SmallArchive, served: str
+) -> None:
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=64, with_scl=False)
+    scene = scene_in(small_archive)
+    assets = dict(scene.assets)
+    for name, fault in (("B02", "gone"), ("B03", "down")):
+        href = f"{served}/{fault}//s/{name}.tif"  # two slashes: obstore would make one of them
+        assets[name] = replace(assets[name], href=href)
+    looks = looks_of([replace(scene, assets=assets)], ZONE)
+    region = region_at((399_960, 5_300_040), (64, 64))
+    with pytest.raises(ReadError, match=r"B02 of scene s .*HTTP 404"):
+        read_composite(looks, region)
+    reading = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    for thread in reading:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in reading), "the patience of a read is minutes"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from mapper.imagery import optical, radar
 from mapper.imagery.archives import archive
 from mapper.imagery.choice import Choice, choose
 from mapper.imagery.composite import Composite, compose
+from mapper.imagery.crew import crew_of
 from mapper.imagery.load import read_composite
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import Look, looks_of
@@ -137,8 +137,8 @@ def test_stacks_compose_to_the_same(busy: SmallArchive) -> None:
     looks = looks_in(busy)
     seen = [look for look in looks if look.scenes[0].id[0] != "r"]
     heard = [look for look in looks if look.scenes[0].id[0] == "r"]
-    with ThreadPoolExecutor(2) as pool:
-        made = compose(optical_stack(seen, ALL, pool), radar_stack(heard, ALL, pool))
+    with crew_of(2) as crew:
+        made = compose(optical_stack(seen, ALL, crew), radar_stack(heard, ALL, crew))
     same(made, read_composite(looks, ALL))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from mapper.imagery import optical
 from mapper.imagery.archives import archive
 from mapper.imagery.bands import Sensor
 from mapper.imagery.composite import Composite, compose
+from mapper.imagery.crew import crew_of
 from mapper.imagery.load import read_composite
 from mapper.imagery.period import Period
 from mapper.imagery.scenes import Look, looks_of
@@ -116,9 +116,9 @@ def general(looks: tuple[Look, ...], region: Region, dilation_px: int) -> Compos
     """The same by the general path alone."""
     seen = [look for look in looks if look.sensor is Sensor.OPTICAL]
     heard = [look for look in looks if look.sensor is Sensor.RADAR]
-    with ThreadPoolExecutor(1) as pool:
+    with crew_of(1) as crew:
         return compose(
-            optical_stack(seen, region, pool, dilation_px), radar_stack(heard, region, pool)
+            optical_stack(seen, region, crew, dilation_px), radar_stack(heard, region, crew)
         )
 
 
