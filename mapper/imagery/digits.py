@@ -97,31 +97,57 @@ def _version(baseline: str | None) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def nodata_in(dtype: npt.DTypeLike, *stated: float | None) -> float:
+    """The first of some stated values that numbers of a type can have, as they have it; else 0: no
+    digit, no power and no class is ever 0.
+
+    Args:
+        dtype: of the numbers.
+        stated: what the item says, then what the file says; None where either is silent.
+    """
+    kind = np.dtype(dtype)
+    for value in stated:
+        if value is not None and kind.kind == "f":
+            with np.errstate(over="ignore"):
+                return float(np.array(value).astype(kind))
+        if value is not None and float(value).is_integer():
+            limits = np.iinfo(kind)
+            if limits.min <= value <= limits.max:
+                return float(value)
+    return 0.0
+
+
+def cleared(raw: npt.NDArray[Any], nodata: float, instead: float) -> npt.NDArray[Any]:
+    """Raw numbers, in place, with another value where there is no data: nodata, or not a number."""
+    missing = raw == nodata
+    if raw.dtype.kind == "f":
+        missing |= np.isnan(raw)
+    raw[missing] = instead
+    return raw
+
+
 def write_dn(
     raw: npt.NDArray[Any],
     linear: tuple[float, float],
-    nodata: float | None,
     take: npt.NDArray[np.bool_],
     out: npt.NDArray[np.uint16],
 ) -> None:
     """Write raw numbers of an optical band as uint16 DN of reflectance * 10,000; 0 is nodata.
 
-    Raw 0 is nodata in every Sentinel-2 product. A pixel with data never becomes 0: reflectance that
-    atmospheric correction took below zero is written as 1.
+    A pixel with data never becomes 0: reflectance that atmospheric correction took below zero is
+    written as 1.
 
     Args:
-        raw: (y, x), any number type.
+        raw: (y, x), any number type; 0 where there is no data, as in every Sentinel-2 product.
         linear: scale and offset; DN = raw * scale + offset, rounded, halves up.
-        nodata: another raw value without data, where there is one.
         take: (y, x); other pixels of `out` stay as they are.
         out: (y, x).
     """
     scale, offset = linear
-    other = 0.0 if nodata is None else nodata
-    if raw.dtype == np.uint16 and scale == 1 and offset % 1 == 0 and other % 1 == 0:
-        _write_shifted(raw, int(offset), int(other), take, out)
+    if raw.dtype == np.uint16 and scale == 1 and offset % 1 == 0:
+        _write_shifted(raw, int(offset), take, out)
         return
-    data = np.isfinite(raw) & (raw != 0) & (raw != other)
+    data = np.isfinite(raw) & (raw != 0)
     digits = np.floor(np.where(data, raw, 0) * np.float64(scale) + (offset + 0.5))
     np.copyto(out, np.where(data, digits.clip(1, MAX_DN), 0).astype(np.uint16), where=take)
 
@@ -130,7 +156,6 @@ def write_dn(
 def _write_shifted(
     raw: npt.NDArray[np.uint16],
     offset: int,
-    nodata: int,
     take: npt.NDArray[np.bool_],
     out: npt.NDArray[np.uint16],
 ) -> None:
@@ -141,7 +166,7 @@ def _write_shifted(
                 continue
             value = np.int64(raw[y, x])
             shifted = value + offset
-            if value == 0 or value == nodata:
+            if value == 0:
                 out[y, x] = 0
             elif shifted < 1:
                 out[y, x] = 1
@@ -157,7 +182,7 @@ def write_power(
 ) -> None:
     """Write linear radar power where every band has it and nothing was seen before.
 
-    Power is positive and finite; anything else (nodata values, the zeros of swath edges) is none.
+    Power is positive and finite; anything else (NaN, the zeros of swath edges) is none.
 
     Args:
         bands: (y, x) raw numbers of each band.

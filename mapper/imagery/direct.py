@@ -16,6 +16,7 @@ import obstore.exceptions
 
 from mapper.imagery.blocks import Raw, unpacked
 from mapper.imagery.crew import Crew
+from mapper.imagery.digits import nodata_in
 from mapper.imagery.faults import BadBytesError, Fault
 from mapper.imagery.fetch import Bytes, is_fetchable, is_waited_for, read_range
 from mapper.imagery.patience import Attempt, patiently
@@ -47,9 +48,9 @@ class Direct:
 
     @property
     def nodata(self) -> float:
-        """Where nobody states one, 0: no digit, no power and no class is ever 0."""
-        stated = (self.scene.assets[self.name].nodata, self.layout.nodata, 0.0)
-        return next(value for value in stated if value is not None)
+        """The raw value without data, as the item states it, else the file; else 0."""
+        stated = self.scene.assets[self.name].nodata
+        return nodata_in(self.layout.dtype, stated, self.layout.nodata)
 
     @property
     def is_waited_for(self) -> bool:

@@ -64,7 +64,7 @@ class Judged:
             raw, asset = read_raster(scene, name, wide, self._stop), scene.assets[name]
             if raw is not None:
                 everywhere = np.ones(wide.shape, np.bool_)
-                write_dn(raw, (asset.scale, asset.offset), asset.nodata, everywhere, out)
+                write_dn(raw, (asset.scale, asset.offset), everywhere, out)
         data = pixels.all(axis=0)
         if not data.any():
             return np.zeros(block.shape, np.uint8)

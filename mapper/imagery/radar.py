@@ -166,13 +166,15 @@ class _Reading:
 
 def _pair(found: Sequence[Direct | None]) -> tuple[Direct, ...] | None:
     """Both bands, where the sum has an exact rule for them block by block."""
-    bands = tuple(raster for raster in found if raster is not None)
-    plain = len(bands) == len(RADAR_NAMES) and all(
-        # A nodata value that looks like power would have to be told from it.
-        raster.layout.dtype == np.float32 and raster.place.factor == 1 and not raster.nodata > 0
-        for raster in bands
-    )
-    return bands if plain and len({raster.grid for raster in bands}) == 1 else None
+    bands = tuple(raster for raster in found if raster is not None and _is_plain(raster))
+    whole = len(bands) == len(RADAR_NAMES) and len({raster.grid for raster in bands}) == 1
+    return bands if whole else None
+
+
+def _is_plain(raster: Direct) -> bool:
+    # A nodata value that looks like power, or is made so, would have to be told from it.
+    told = not raster.nodata > 0 and raster.scene.assets[raster.name].offset <= 0
+    return raster.layout.dtype == np.float32 and raster.place.factor == 1 and told
 
 
 def _to_decibel(power: PowerSum, out: Composite) -> None:

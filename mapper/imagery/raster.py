@@ -26,6 +26,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from mapper.imagery.bands import RADAR_NAMES
+from mapper.imagery.digits import cleared, nodata_in
 from mapper.imagery.faults import BadBytesError
 from mapper.imagery.patience import Attempt, patiently
 from mapper.imagery.placement import Placement, placement
@@ -66,8 +68,8 @@ def read_raster(
         stop: when set, the pixels are no longer wanted, and a failed read is not tried again.
 
     Returns:
-        (y, x), with the nodata value where the raster has no data or does not reach; None where it
-        does not reach the region at all.
+        (y, x); where the raster has no data or does not reach, 0 in classes and digits and NaN in
+        power, which is float32. None where it does not reach the region at all.
 
     Raises:
         ReadError: it cannot be opened or read, after several attempts where that may help.
@@ -79,16 +81,26 @@ def _read(scene: Scene, name: str, region: Region, attempt: Attempt) -> Raw | No
     asset = scene.assets[name]
     href, options = signed(asset.href, scene.signing), GDAL_OPTIONS | attempt.gdal_options()
     with rasterio.Env(**options), rasterio.open(href) as source:
-        # Where nobody states one, 0: no digit, no power and no class is ever 0.
-        nodata = next(v for v in (asset.nodata, source.nodata, 0.0) if v is not None)
+        nodata = nodata_in(source.dtypes[0], asset.nodata, source.nodata)
         if not all(map(isfinite, source.transform)):  # the warper would make pixels of it
             raise BadBytesError("its place on the ground is no number")
         place = placement(source.transform) if source.crs == _crs(region.zone) else None
         if place is None or not _has_kernel(place, name, source.dtypes[0], nodata):
-            return _warped(source, region, _how(name), nodata)
-        if place.factor == 1:
-            return _window(source, region, place, nodata)
-        return _doubled(source, region, place, name)
+            raw = _warped(source, region, _how(name), nodata)
+        elif place.factor == 1:
+            raw = _window(source, region, place, nodata)
+        else:
+            raw = _doubled(source, region, place, name)
+    return None if raw is None else _told(raw, name, nodata)
+
+
+def _told(raw: Raw, name: str, nodata: float) -> Raw:
+    """Numbers in which what is no data is the same in every raster, whatever it states."""
+    if name not in RADAR_NAMES:
+        return cleared(raw, nodata, 0) if nodata != 0 else raw
+    with np.errstate(over="ignore"):  # what is too large for float32 is no power either
+        power = raw.astype(np.float32, copy=False)
+    return cleared(power, nodata_in(np.float32, nodata), np.nan)
 
 
 def _has_kernel(place: Placement, name: str, dtype: str, nodata: float) -> bool:

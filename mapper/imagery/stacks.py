@@ -101,13 +101,14 @@ def read_scenes(
 
 
 def read_power(scene: Scene, region: Region, crew: Crew) -> list[npt.NDArray[np.float32]] | None:
-    """(y, x) raw numbers of each radar band of a scene; None where one does not reach.
+    """(y, x) raw numbers of each radar band of a scene, NaN without data; None where one does not
+    reach.
 
     Raises:
         ReadError: an asset cannot be read.
     """
     bands = [read_raster(scene, name, region, crew.stop) for name in RADAR_NAMES]
-    power = [raw.astype(np.float32, copy=False) for raw in bands if raw is not None]
+    power = [raw for raw in bands if raw is not None]
     return power if len(power) == len(RADAR_NAMES) else None
 
 
@@ -143,8 +144,7 @@ def _read_bands(
         if raw is None:  # a pixel takes all its bands from one scene, or none of them
             np.copyto(out[band, y, x], 0, where=take[y, x])
         else:
-            linear = (asset.scale, asset.offset)
-            write_dn(raw, linear, asset.nodata, take[y, x], out[band, y, x])
+            write_dn(raw, (asset.scale, asset.offset), take[y, x], out[band, y, x])
 
     for _ in crew.decoders.map(read, range(len(OPTICAL_NAMES))):
         pass

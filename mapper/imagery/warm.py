@@ -60,4 +60,4 @@ def _general_path() -> None:
     some = np.ones((4, 4), np.uint16)
     take, out = np.ones((4, 4), np.bool_), np.zeros((4, 4), np.uint16)
     for part in (slice(None), slice(1, 3)):  # in one piece of memory, and cut out of a larger one
-        digits.write_dn(some, (1, 0), 0, take[:, part], out[:, part])
+        digits.write_dn(some, (1, 0), take[:, part], out[:, part])

@@ -39,11 +39,14 @@ PACKINGS: list[dict[str, Any]] = [
 ]
 
 
-def pack(path: Path, packing: dict[str, Any], block_px: int) -> None:
-    """Write a raster again, packed otherwise."""
+def pack(path: Path, packing: dict[str, Any], block_px: int, nodata: float | None) -> None:
+    """Write a raster again, packed otherwise, or with another number where it has no data."""
     with rasterio.open(path) as source:
         pixels, profile = source.read(1), source.profile
     profile.pop("compress", None)
+    if nodata is not None:
+        pixels[pixels == profile["nodata"]] = nodata
+        profile["nodata"] = nodata
     blocks = {"tiled": True, "blockxsize": block_px, "blockysize": block_px}
     path.unlink()
     with rasterio.open(path, "w", **{**profile, **blocks, **packing}) as target:
@@ -102,7 +105,8 @@ def draw_archive(folder: Path, seed: int) -> tuple[Look, ...]:
             packing = PACKINGS[int(random.integers(len(PACKINGS)))]
             if random.random() < 0.5:
                 packing = PACKINGS[0]
-            pack(folder / asset["href"], packing, int(random.choice([16, 32, 48])))
+            nodata = 255 if random.random() < 0.1 else None  # which no class, digit or power is
+            pack(folder / asset["href"], packing, int(random.choice([16, 32, 48])), nodata)
     return looks_in(small)
 
 
