@@ -62,6 +62,17 @@ def optical_values(
     return scale, float(OFFSET_DN if shifted else 0)
 
 
+def radar_values(asset: Mapping[str, Any]) -> tuple[float, float]:
+    """Scale and offset that turn the raw numbers of a radar band into linear power, as its asset
+    states them; a scale that is not above 0 makes no power, and is taken for none.
+
+    Args:
+        asset: the band's.
+    """
+    scale, offset = band_value(asset, "scale"), band_value(asset, "offset")
+    return scale if scale is not None and scale > 0 else 1.0, offset or 0.0
+
+
 def baseline_of(properties: Mapping[str, Any], names: str) -> str | None:
     """Processing baseline such as 05.09: stated, or as product names carry it (N0509)."""
     stated = properties.get("s2:processing_baseline")

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from mapper.errors import ArchiveError
 from mapper.imagery.bands import REFLECTANCE_SCALE, Sensor
-from mapper.imagery.digits import band_value, baseline_of, number, optical_values
+from mapper.imagery.digits import band_value, baseline_of, number, optical_values, radar_values
 from mapper.imagery.footprints import grid_outline, split_at_180
 from mapper.imagery.hrefs import absolute, own_link, unsigned
 from mapper.imagery.profiles import Archive, Profile
@@ -112,9 +112,10 @@ def _assets(item: Item, archive: Archive, sensor: Sensor, base: str) -> Iterable
 def _values(
     item: Item, asset: Mapping[str, Any], sensor: Sensor, profile: Profile
 ) -> tuple[float, float]:
-    """Scale and offset of a band: as the archive's description has them, or as the item says."""
+    """Scale and offset of a band: as the archive's description has them, else as the item says."""
     if sensor is Sensor.RADAR:
-        return profile.scale or 1.0, profile.offset or 0.0
+        scale, offset = radar_values(asset)
+        return profile.scale or scale, offset if profile.offset is None else profile.offset
     properties = item.get("properties") or {}
     scale, offset = optical_values(properties, asset, _time(item).date(), _names(item))
     if profile.scale is not None:

@@ -102,7 +102,8 @@ def test_reflectance_as_fractions_and_radar_in_other_units(tmp_path: Path) -> No
     scene = scene_of(item(), mine, "/")
     assert scene is not None
     assert (scene.assets["B04"].scale, scene.assets["B04"].offset) == (10_000.0, 0.0)
-    radar = scene_of(item(collection="s1", assets={"vv": {"href": "vv.tif"}}), mine, "/")
+    vv = {"href": "vv.tif", "raster:bands": [{"scale": 7, "offset": 7}]}  # the description decides
+    radar = scene_of(item(collection="s1", assets={"vv": vv}), mine, "/")
     assert radar is not None
     assert (radar.assets["VV"].scale, radar.assets["VV"].offset) == (0.5, 0.25)
     assert radar.assets["VV"].nodata == -1

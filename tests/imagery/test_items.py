@@ -99,11 +99,35 @@ def test_terrain_corrected_radar(recorded: Path) -> None:
     assert {one.sensor for one in scenes} == {Sensor.RADAR}
     assert all(one.cloud_percent is None and one.missing == () for one in scenes)
     assert scenes[0].assets["VV"].nodata == -32768
+    assert {(a.scale, a.offset) for one in scenes for a in one.assets.values()} == {(1.0, 0.0)}
 
 
 def test_radar_of_another_house_has_other_names(recorded: Path) -> None:
     one = scene(read(recorded / "aws_rtc" / "S1A_20200103_17RMJ_ASC.json")[0])
     assert (one.place, one.missing, one.epsg) == ("R121", (), 32617)
+    assert {(a.scale, a.offset) for a in one.assets.values()} == {(1.0, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({}, (1.0, 0.0)),
+        ({"raster:bands": [{"scale": 0.0001}]}, (0.0001, 0.0)),
+        ({"raster:bands": [{"scale": 0.0001, "offset": -0.01}]}, (0.0001, -0.01)),
+        ({"bands": [{"raster:scale": 2, "raster:offset": 0}]}, (2.0, 0.0)),
+        ({"raster:scale": 0.5}, (0.5, 0.0)),
+        ({"raster:bands": [{"offset": 0.1}]}, (1.0, 0.1)),
+        ({"raster:bands": [{"scale": 0, "offset": 0}]}, (1.0, 0.0)),
+        ({"raster:bands": [{"scale": -1}]}, (1.0, 0.0)),
+        ({"raster:bands": [{"scale": "nan", "offset": None}]}, (1.0, 0.0)),
+    ],
+)
+def test_radar_is_scaled_as_its_item_says(
+    stated: dict[str, Any], expected: tuple[float, float]
+) -> None:
+    assets = {"vv": {"href": "vv.tif", **stated}}
+    one = scene(minimal(collection="sentinel-1-rtc", assets=assets))
+    assert (one.assets["VV"].scale, one.assets["VV"].offset) == expected
 
 
 def test_other_collections_are_not_looked_at(recorded: Path) -> None:

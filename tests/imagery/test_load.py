@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from small_archive import SmallArchive, region_at, smooth
 
@@ -254,6 +255,28 @@ def test_radar_passes_are_averaged_and_counted(small_archive: SmallArchive) -> N
     np.testing.assert_allclose(composite.radar[:, :120], -10, atol=1e-5)
     np.testing.assert_allclose(composite.radar[:, 120:], 10 * np.log10(0.2), atol=1e-5)
     assert not composite.optical_looks.any()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_radar_in_other_units_is_scaled_as_its_item_says(
+    small_archive: SmallArchive, dtype: str
+) -> None:
+    def power(name: str, shape: tuple[int, int]) -> np.ndarray:
+        made = np.full(shape, 1000)
+        made[:10] = 0
+        return made
+
+    item = small_archive.radar("r", "2024-06-01T05:00:00Z", power=power)
+    for asset in item["assets"].values():
+        path = small_archive.folder / asset["href"]
+        with rasterio.open(path) as source:
+            pixels, profile = source.read(1), source.profile
+        with rasterio.open(path, "w", **(profile | {"dtype": dtype, "nodata": 0})) as target:
+            target.write(pixels.astype(dtype), 1)
+        asset["raster:bands"] = [{"nodata": 0, "scale": 0.0001, "offset": 0}]
+    composite = read_composite(looks_in(small_archive), ALL)
+    assert not composite.radar_looks[:10].any()
+    np.testing.assert_allclose(composite.radar[:, 10:], -10, atol=1e-5)
 
 
 def test_no_look_gives_a_blank() -> None:

@@ -92,7 +92,7 @@ def draw_archive(folder: Path, seed: int) -> tuple[Look, ...]:
             made[random.random(shape) < 0.05] = random.choice([-32768, 0, np.nan, np.inf])
             return made
 
-        small.radar(
+        item = small.radar(
             f"r{number}",
             f"2024-06-{number // 2 + 1:02d}T05:00:{number:02d}Z",
             corner_m=(EAST_M + 10 * int(random.integers(-20, 40)), NORTH_M + 130),
@@ -100,6 +100,10 @@ def draw_archive(folder: Path, seed: int) -> tuple[Look, ...]:
             orbit=66,
             power=power,
         )
+        if random.random() < 0.4:
+            linear = {"scale": 0.3, "offset": float(random.choice([-0.01, 0, 0.01]))}
+            for asset in item["assets"].values():
+                asset["raster:bands"] = [linear]
     for item in small.items:
         for asset in item["assets"].values():
             packing = PACKINGS[int(random.integers(len(PACKINGS)))]
