@@ -97,7 +97,8 @@ def _read(scene: Scene, name: str, region: Region, attempt: Attempt) -> Raw | No
 def _told(raw: Raw, name: str, nodata: float) -> Raw:
     """Numbers in which what is no data is the same in every raster, whatever it states."""
     if name not in RADAR_NAMES:
-        return cleared(raw, nodata, 0) if nodata != 0 else raw
+        told = nodata == 0 and raw.dtype.kind != "f"  # as almost always
+        return raw if told else cleared(raw, nodata, 0)
     with np.errstate(over="ignore"):  # what is too large for float32 is no power either
         power = raw.astype(np.float32, copy=False)
     return cleared(power, nodata_in(np.float32, nodata), np.nan)

@@ -98,6 +98,7 @@ DIGITS = [
     ("int16", -9999, None),
     ("int16", None, -9999),
     ("float32", float("nan"), None),
+    ("float32", float("nan"), 0),
     ("float32", -9999, None),
 ]
 """Type of the digits, and what file and item say."""
