@@ -95,7 +95,13 @@ def _shifted(part: BaseGeometry, degrees: float) -> BaseGeometry:
 
 
 def _valid(geometry: BaseGeometry) -> BaseGeometry:
-    return geometry if geometry.is_valid else shapely.make_valid(geometry)
+    """The same ground as valid polygons: mending and cutting leave lines behind, which show none.
+
+    What is no polygon at all stays what it is.
+    """
+    mended = geometry if geometry.is_valid else shapely.make_valid(geometry)
+    parts = [part for part in shapely.get_parts(mended) if part.area]
+    return shapely.union_all(parts) if 0 < len(parts) < len(shapely.get_parts(mended)) else mended
 
 
 @lru_cache(maxsize=128)

@@ -10,6 +10,13 @@ from hypothesis import strategies as st
 from mapper.imagery.footprints import grid_outline, split_at_180, widened
 
 
+def test_an_outline_with_a_spike_becomes_the_polygon_without_it() -> None:
+    """A scene list declares polygons, and a GIS reads a layer of them."""
+    spike = shapely.Polygon([(0, 0), (1, 0), (1, 1), (1, 3), (1, 1), (0, 1)])
+    assert not spike.is_valid
+    assert split_at_180(spike).equals_exact(shapely.box(0, 0, 1, 1), 0, normalize=True)
+
+
 def test_a_ring_that_jumps_at_180_degrees_is_split_there() -> None:
     ring = shapely.Polygon([(179, -17), (-179, -17), (-179, -16), (179, -16)])
     split = split_at_180(ring)
