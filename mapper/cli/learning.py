@@ -159,7 +159,10 @@ def _lesson(
         validation_share=recipe.validation_share,
         # Several processes read the same files, and a training that goes on has read them.
         untried=processes.is_first and not files.state.exists(),
+        made=(files.training, files.held_out),
     )
+    if lesson.left_out:
+        console.print(f"{lesson.left_out} chips are left out: they share ground with validation")
     for line in _of_other_windows(lesson.window_px, files):
         console.print(line)
     if isinstance(lesson.training, FileChips):

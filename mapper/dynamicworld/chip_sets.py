@@ -101,13 +101,17 @@ def chip_set(
     return whole
 
 
-def require_readable(*sets: TensorChips | FileChips) -> None:
-    """Read each file of sets that stay on disk once: a damaged one is told before hours of work.
+def on_disk(chips: TensorChips | FileChips) -> Sequence[Path]:
+    """The files of a set that stays on disk; none of one in memory."""
+    return chips.paths if isinstance(chips, FileChips) else ()
+
+
+def require_readable(paths: Iterable[Path]) -> None:
+    """Read each file once: a damaged one is told before hours of work.
 
     Raises:
         RequestError: a file is no chip, or is damaged.
     """
-    paths = [path for chips in sets if isinstance(chips, FileChips) for path in chips.paths]
     for _ in read_ahead(load_chip, paths):
         pass
 

@@ -158,6 +158,8 @@ def load_chip(path: Path) -> Chip:
     """
     with _opened(path) as arrays:
         steps = arrays["radar_centi_db"]
+        if steps.dtype != np.int16:
+            raise TypeError(f"radar_centi_db is {steps.dtype}, wanted int16")
         radar = np.where(steps == _RADAR_NODATA, np.nan, steps * _RADAR_STEP_DB)
         known = _told(arrays, _FACTS)
         return Chip(arrays["optical"], radar.astype(np.float32), arrays["label"], **known)
@@ -215,6 +217,9 @@ def _told(arrays: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     for key in keys:
         if not isinstance(facts[key], _KINDS.get(key, str)):
             raise TypeError(f"{key} is {facts[key]!r}")
+    for key, most in (("lon", 180), ("lat", 90)):
+        if not abs(facts[key]) <= most:  # not a number, too
+            raise ValueError(f"{key} is {facts[key]}, wanted -{most}..{most}")
     return {key: facts[key] for key in keys}
 
 

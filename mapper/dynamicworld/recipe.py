@@ -103,6 +103,11 @@ class TrainingRecipe:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise RequestError(f"{name} is {value}, wanted {low:g}..{high:g}")
+        if self.warmup_steps and self.warmup_steps >= self.steps:
+            raise RequestError(
+                f"warmup_steps is {self.warmup_steps}, wanted fewer than the {self.steps} steps: "
+                "the learning rate would never reach its peak"
+            )
         if self.chip_px % COARSEST_CELL_PX or not 0 < self.chip_px <= _MOST_CHIP_PX:
             raise RequestError(
                 f"chip_px is {self.chip_px}, wanted a multiple of {COARSEST_CELL_PX} "

@@ -113,7 +113,8 @@ class Variation:
     repeated: bool = False
     """Whether bands of 20 m are repeated at 10 m instead of interpolated."""
     single_look: bool = False
-    """Whether one look of each sensor is wanted, however many were drawn."""
+    """Whether one look of each sensor is wanted, however many were drawn; clouds may ask for more
+    optical ones (`_LEAST_SHARE_SEEN`)."""
 
 
 AS_IT_IS = Variation()

@@ -23,7 +23,7 @@ from mapper.lulcformer.events import Stepped, Validated
 from mapper.lulcformer.losses import focal_loss, pixel_weights
 from mapper.lulcformer.model import LulcFormer, Variant
 from mapper.lulcformer.parallel import ALONE, Processes
-from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou, score
+from mapper.lulcformer.scores import ALL_SEEN, Seen, mean_iou_of_truth, score
 from mapper.lulcformer.settings import PRECISIONS, TrainingSettings
 from mapper.lulcformer.stream_size import Streams
 
@@ -163,16 +163,35 @@ class Trainer:
 
     def report(self) -> Stepped:
         """The mean loss since the last report; here a diverged training ends."""
-        mean = torch.stack(self.losses).mean()
+        loss = self._mean_loss()
         self.losses.clear()
-        loss = float(mean)
-        if not isfinite(loss):
-            raise RequestError(
-                f"the loss is {loss} at step {self.step}; lower the learning rate "
-                f"({self.settings.learning_rate}) or train in fp32 ({self.settings.precision} now)"
-            )
         rate = self.rate(self.step - 1)
         return Stepped(self.step, self.settings.steps, loss, rate)
+
+    def require_numbers(self) -> None:
+        """End a diverged training before its weights are tried or kept; waits for the device.
+
+        Raises:
+            RequestError: a loss since the last report, or a weight, is no number.
+        """
+        if self.losses:
+            self._mean_loss()
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
+            raise self._diverged("a weight is no number")
+
+    def _mean_loss(self) -> float:
+        loss = float(torch.stack(self.losses).mean())
+        if not isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
+        return loss
+
+    def _diverged(self, what: str) -> RequestError:
+        settings = self.settings
+        return RequestError(
+            f"{what} at step {self.step}; lower the learning rate ({settings.learning_rate}) or "
+            f"train in fp32 ({settings.precision} now), and choose another --out: that of this "
+            "training goes on with its own settings"
+        )
 
     def validate(self, chips: Chips) -> Validated:
         """Try the averaged weights with both sensors and with each alone; keep them if best."""
@@ -215,7 +234,7 @@ class Trainer:
             "radar": how.optical_dropout,
         }
         shown = {seen: matrix for seen, matrix in confusions.items() if matrix.any()}
-        return sum(shares[seen] * mean_iou(matrix) for seen, matrix in shown.items())
+        return sum(shares[seen] * mean_iou_of_truth(matrix) for seen, matrix in shown.items())
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

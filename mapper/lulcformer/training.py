@@ -129,14 +129,19 @@ def _go_on(
         trainer.losses.append(trainer.learn(training_chips))
         if trainer.is_due(settings.report_every):
             tell(trainer.report())
-        if trainer.is_due(settings.validate_every):
+        validates = trainer.is_due(settings.validate_every)
+        keeps = validates or monotonic() - kept_s > KEEP_EVERY_S
+        if keeps:
+            trainer.require_numbers()
+        if validates:
             tell(trainer.validate(validation_chips))
-        if trainer.is_due(settings.validate_every) or monotonic() - kept_s > KEEP_EVERY_S:
+        if keeps:
             keep()
             kept_s = monotonic()
         try:
             tell(Learned(trainer.step))
         except BaseException:
+            trainer.require_numbers()
             keep()
             raise
 

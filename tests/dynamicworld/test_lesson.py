@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,11 @@ import pytest
 import torch
 from made_chips import folder_of, noise_chip
 
+from mapper.dynamicworld.apart import kept_apart, without_shared_ground
 from mapper.dynamicworld.chip_sets import FileChips, bytes_of_chip
-from mapper.dynamicworld.chips import chip_paths
+from mapper.dynamicworld.chips import chip_paths, save_chip
 from mapper.dynamicworld.learn import learn
-from mapper.dynamicworld.lesson import (
-    chip_memory_bytes,
-    kept_apart,
-    lesson_of,
-    weights_of_classes,
-)
+from mapper.dynamicworld.lesson import chip_memory_bytes, lesson_of, weights_of_classes
 from mapper.dynamicworld.recipe import TrainingRecipe
 from mapper.errors import RequestError
 from mapper.lulcformer.chips import UNLABELLED, TensorChips
@@ -56,6 +53,35 @@ def test_ground_that_was_learned_is_no_validation(tmp_path: Path) -> None:
         lesson_of(one, two)
     with pytest.raises(RequestError, match="3 chips to learn from and 0 to be tried on"):
         lesson_of([one], [])
+
+
+def test_a_chip_that_reaches_into_ground_to_be_tried_on_is_not_learned_from(tmp_path: Path) -> None:
+    """A chip of 64 px is 640 m wide: at 47 N 0.0084 degrees of longitude."""
+    training, validation = tmp_path / "a", folder_of(tmp_path / "b", [7])
+    middle = noise_chip(7).lon
+    for seed, lon in ((1, middle + 0.008), (2, middle - 0.009)):
+        save_chip(noise_chip(seed, lon=lon), training, f"noise-{seed}")
+    lesson = lesson_of(training, validation)
+    assert lesson.left_out == 1 and len(lesson.training) == 1
+    assert not without_shared_ground([], [])
+
+
+def test_chips_given_twice_are_refused(tmp_path: Path) -> None:
+    training, validation = folder_of(tmp_path / "a", range(3)), folder_of(tmp_path / "b", [3])
+    with pytest.raises(RequestError, match="are given 2 times; give them once"):
+        lesson_of([training, tmp_path / "b" / ".." / "a"], validation)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("lon", float("nan"), "lon is nan, wanted -180..180"), ("lat", 91.0, "lat is 91.0, wanted")],
+)
+def test_a_chip_that_lies_nowhere_is_refused(
+    key: str, value: float, message: str, tmp_path: Path
+) -> None:
+    save_chip(replace(noise_chip(1), **{key: value}), tmp_path / "a", "x")
+    with pytest.raises(RequestError, match=message):
+        lesson_of(tmp_path / "a", folder_of(tmp_path / "b", [3]))
 
 
 def test_what_does_not_fit_in_memory_stays_on_disk(tmp_path: Path) -> None:

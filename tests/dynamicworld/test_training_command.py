@@ -208,6 +208,7 @@ def test_the_command_line_weighs_more_than_the_recipe(tmp_path: Path) -> None:
         ("focal_gamma = -2", "focal_gamma is -2.0, wanted 0..10"),
         ("average_decay = 1", "average_decay is 1.0, wanted 0..0.99999"),
         ("warmup_steps = -1", "warmup_steps is -1, wanted"),
+        ("steps = 50\nwarmup_steps = 50", "warmup_steps is 50, wanted fewer than the 50 steps"),
         ("validate_every = 0", "validate_every is 0; wanted at least 1"),
         ("chip_px = 100", "chip_px is 100, wanted a multiple of 32"),
         ("chip_px = 0", "chip_px is 0, wanted a multiple of 32"),

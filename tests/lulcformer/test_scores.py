@@ -79,3 +79,5 @@ def test_a_sensor_taken_away_is_gone(chips: TensorChips) -> None:
     assert not only(batch, "radar").optical_valid.any()
     assert (only(batch, "radar").label[:, 16:] == 255).all()
     assert torch.equal(only(batch, "both").label, batch.label)
+    hidden = replace(batch, optical_valid=batch.radar_valid)
+    assert (only(hidden, "both").label[:, 16:] == 255).all(), "a run maps nothing there"

@@ -248,6 +248,33 @@ def test_a_diverged_training_ends_with_advice(chips: tuple[TensorChips, TensorCh
         train(replace(SHORT, report_every=2), training, validation)
 
 
+def test_weights_that_are_no_numbers_are_neither_tried_nor_kept(
+    chips: tuple[TensorChips, TensorChips], tmp_path: Path
+) -> None:
+    """The state is that of the last good validation, whatever happens between two reports."""
+    state, settings = tmp_path / "state", replace(SHORT, report_every=100, validate_every=2)
+
+    def spoil(event: Event) -> None:
+        if isinstance(event, Learned) and event.step == 3:
+            with torch.no_grad():
+                spoilt[0].fill_(torch.nan)
+
+    spoilt: list[torch.Tensor] = []
+    learn = Trainer.learn
+
+    def watched(trainer: Trainer, training: TensorChips) -> torch.Tensor:
+        spoilt[:] = [trainer.model.get_parameter("head.pred.weight")]
+        return learn(trainer, training)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "learn", watched)
+        with pytest.raises(RequestError, match="the loss is nan at step 4"):
+            train(settings, *chips, on_event=spoil, state_file=state)
+    kept = torch.load(state, weights_only=False)
+    assert kept["step"] == 2
+    assert all(torch.isfinite(tensor).all() for tensor in kept["model"].values())
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [({"precision": "int8"}, "fp32, bf16, fp16"), ({"steps": 0}, "steps is 0")],
