@@ -168,8 +168,8 @@ def test_two_processes_make_the_weights_that_one_makes(recipe: Path, in_one_go: 
     "name", ["train-tiny.toml", "train-tiny-further.toml", "train-dynamic-world.toml"]
 )
 def test_the_recipes_that_come_along_are_understood(name: str) -> None:
-    recipe = training_recipe(ROOT / "workflows" / name, {"steps": 7})
-    assert recipe.steps == 7 and recipe.settings("cpu").steps == 7
+    recipe = training_recipe(ROOT / "workflows" / name, {"steps": 70})
+    assert recipe.steps == 70 and recipe.settings("cpu").steps == 70
 
 
 def test_the_command_line_weighs_more_than_the_recipe(tmp_path: Path) -> None:
