@@ -11,10 +11,10 @@ import numpy as np
 from mapper.dynamicworld.chips import ChipFacts
 from mapper.errors import RequestError
 from mapper.land.grid import PIXEL_M
+from mapper.simulated.ground import METRES_PER_DEGREE
 
 CELL_DEG = 0.25
 """Ground is kept apart in cells of this size, so that most neighbours stay on one side."""
-_METRES_PER_DEGREE = 111_320
 
 
 def kept_apart(lon: float, lat: float, share: float) -> bool:
@@ -38,7 +38,7 @@ def without_shared_ground(
         reach = half + max(chip.shape) * (PIXEL_M / 2)
         east = np.abs((lon - chip.lon + 180) % 360 - 180) * cos(radians(chip.lat))
         north = np.abs(lat - chip.lat)
-        shared |= np.maximum(east, north) * _METRES_PER_DEGREE < reach
+        shared |= np.maximum(east, north) * METRES_PER_DEGREE < reach
     return [chip for chip, drop in zip(learned, shared, strict=True) if not drop]
 
 

@@ -13,7 +13,12 @@ from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
 from mapper.errors import RequestError
-from mapper.inference.precision import arithmetic, resolve_device, resolve_precision
+from mapper.inference.precision import (
+    Precision,
+    arithmetic,
+    resolve_device,
+    resolve_precision,
+)
 from mapper.pool import cores
 from mapper.production.cluster import connected
 from mapper.production.estimate import Team
@@ -34,11 +39,11 @@ def settled(recipe: Recipe, resources: Resources) -> Recipe:
         RequestError: the device is not there, or workers of one cluster differ.
     """
     if resources.scheduler is None:
-        device, precision, _ = _resolved(recipe.device, recipe.precision)
-    else:
-        with connected(resources.scheduler) as client:
-            device, precision = _agreed(client, recipe)
-    return replace(recipe, device=device, precision=precision)
+        device, precision = _resolved(recipe.device, recipe.precision)
+        return replace(recipe, device=str(device), precision=precision.value)
+    with connected(resources.scheduler) as client:
+        agreed_device, agreed_precision = _agreed(client, recipe)
+    return replace(recipe, device=agreed_device, precision=agreed_precision)
 
 
 def team_for(resources: Resources, device: str, tiles: int) -> Team:
@@ -58,15 +63,23 @@ def team_for(resources: Resources, device: str, tiles: int) -> Team:
     return Team(workers, at_once, resources.threads or max(1, cores() // (workers * at_once)))
 
 
-def _resolved(wanted_device: str, wanted_precision: str) -> tuple[str, str, str]:
-    """Device and precision as this process would choose them, and what else decides last digits."""
+def _resolved(wanted_device: str, wanted_precision: str) -> tuple[torch.device, Precision]:
+    """Device and precision as this process would choose them."""
     device = resolve_device(wanted_device)
-    precision = resolve_precision(device, wanted_precision)
+    return device, resolve_precision(device, wanted_precision)
+
+
+def _told(wanted_device: str, wanted_precision: str) -> tuple[str, str, str]:
+    """The same in words, of a worker, and what else decides its last digits.
+
+    A GPU is opened to be asked: for workers, not for the driver, which needs none.
+    """
+    device, precision = _resolved(wanted_device, wanted_precision)
     return str(device), precision.value, arithmetic(device, precision)
 
 
 def _agreed(client: Client, recipe: Recipe) -> tuple[str, str]:
-    return agreed(client.run(_resolved, recipe.device, recipe.precision))
+    return agreed(client.run(_told, recipe.device, recipe.precision))
 
 
 def agreed(answers: Mapping[str, tuple[str, str, str]]) -> tuple[str, str]:

@@ -164,13 +164,19 @@ def test_a_failure_is_one_line_without_the_signature(
     assert "\n" not in str(caught.value)
 
 
-def test_a_small_file_of_a_server_that_ignores_ranges_is_read_by_gdal(
-    small_archive: SmallArchive, served: str
-) -> None:
-    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=64)
+def left_to_gdal(small_archive: SmallArchive, served: str, size_px: int) -> Scene:
+    """A scene of a server that ignores ranges, seen to be left to GDAL."""
+    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=size_px)
     scene = scene_in(small_archive, f"{served}/whole")
     with crew_of(1) as crew:
         assert opened(scene, "B02", ZONE, crew) is None
+    return scene
+
+
+def test_a_small_file_of_a_server_that_ignores_ranges_is_read_by_gdal(
+    small_archive: SmallArchive, served: str
+) -> None:
+    scene = left_to_gdal(small_archive, served, 64)
     region = region_at((399_960, 5_300_040), (64, 64))
     wanted = read_raster(scene_in(small_archive), "B02", region)
     np.testing.assert_array_equal(read_raster(scene, "B02", region), wanted)
@@ -179,10 +185,7 @@ def test_a_small_file_of_a_server_that_ignores_ranges_is_read_by_gdal(
 def test_a_large_file_of_such_a_server_is_given_up_at_once(
     small_archive: SmallArchive, served: str
 ) -> None:
-    small_archive.optical("s", "2024-06-01T10:00:00Z", size_px=512)
-    scene = scene_in(small_archive, f"{served}/whole")
-    with crew_of(1) as crew:
-        assert opened(scene, "B02", ZONE, crew) is None
+    scene = left_to_gdal(small_archive, served, 512)
     with pytest.raises(ReadError, match=r"\(its server answers whole files only\)"):
         read_raster(scene, "B02", region_at((399_960, 5_300_040), (64, 64)))
 
